@@ -1,0 +1,211 @@
+"""A NETLINK_ROUTE socket for packed messages: batches, single requests, dumps.
+
+SHELL. A channel stays bound to the network namespace of the thread that opened it
+(net/netlink/af_netlink.c takes it from current at socket creation), so one opened
+inside a pod's namespace keeps speaking to the pod after the thread has left.
+
+A batch costs one sendmsg per 64 KiB and one acknowledgement: errors come back even for
+messages without NLM_F_ACK, and the kernel goes on after a message that failed. So the
+caller gets every failure with its index, and nothing for what worked.
+Not thread-safe: one channel, one thread.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+from router.kernel.errors import DumpInterruptedError, KernelError
+from router.kernel.message import (
+    HEADER_FLAGS_OFFSET,
+    HEADER_SEQ_OFFSET,
+    NLM_F_ACK,
+    NLM_F_DUMP_INTR,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    attributes,
+    get_text,
+    messages,
+)
+
+SOL_NETLINK: Final = 270
+NETLINK_CAP_ACK: Final = 10
+NETLINK_EXT_ACK: Final = 11
+NETLINK_GET_STRICT_CHK: Final = 12
+SO_RCVBUFFORCE: Final = 33
+
+_BATCH_BYTES: Final = 64 * 1024
+_RECEIVE_BYTES: Final = 256 * 1024
+_RECEIVE_BUFFER_BYTES: Final = 8 * 1024 * 1024
+_DUMP_ATTEMPTS: Final = 8
+_NLMSGERR_ATTR_MSG: Final = 1
+_NLM_F_ACK_TLVS: Final = 0x200
+_U16: Final = struct.Struct("=H")
+_U32: Final = struct.Struct("=I")
+_I32: Final = struct.Struct("=i")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One message of a batch that the kernel refused."""
+
+    index: int
+    """Position in the batch."""
+    errno: int
+    detail: str
+    """The kernel's extended acknowledgement, or ''."""
+
+
+class Channel:
+    """One netlink socket in the network namespace of the opening thread."""
+
+    def __init__(self, *, timeout_s: float = 10.0) -> None:
+        """Open the socket. Raises KernelError."""
+        try:
+            self._socket = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+            )
+            for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
+                self._socket.setsockopt(SOL_NETLINK, option, 1)
+            self._grow_receive_buffer()
+            self._socket.bind((0, 0))
+            # A kernel that never answers must not hang a daemon for ever.
+            self._socket.settimeout(timeout_s)
+        except OSError as error:
+            raise KernelError(error.errno or errno.EIO, "open a netlink socket") from error
+        self._sequence = 0
+
+    def _grow_receive_buffer(self) -> None:
+        # A batch that fails as a whole answers with one error per message.
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
+        except PermissionError:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def request(self, request: bytes, what: str) -> None:
+        """Send one message and wait for its acknowledgement.
+
+        `what` names the operation in the KernelError raised when the kernel refuses.
+        """
+        for failure in self.batch((request,), what):
+            raise KernelError(failure.errno, what, failure.detail)
+
+    def batch(self, requests: Sequence[bytes], what: str = "netlink batch") -> list[Failure]:
+        """Send messages in order, in chunks of 64 KiB; return the failures, in order.
+
+        Raises KernelError when the socket itself fails (ENOBUFS: the answers overflowed,
+        so the outcome is unknown and the caller must observe again).
+        """
+        failures: list[Failure] = []
+        start = 0
+        while start < len(requests):
+            size = 0
+            end = start
+            while end < len(requests) and (end == start or size + len(requests[end]) <= _BATCH_BYTES):
+                size += len(requests[end])
+                end += 1
+            failures += self._send_chunk(requests, start, end, what)
+            start = end
+        return failures
+
+    def _send_chunk(
+        self, requests: Sequence[bytes], start: int, end: int, what: str
+    ) -> list[Failure]:
+        first = self._sequence + 1
+        self._sequence += end - start
+        last = self._sequence
+        chunk = bytearray(b"".join(requests[start:end]))
+        offset = 0
+        for sequence in range(first, last + 1):
+            _U32.pack_into(chunk, offset + HEADER_SEQ_OFFSET, sequence)
+            if sequence == last:
+                flags = _U16.unpack_from(chunk, offset + HEADER_FLAGS_OFFSET)[0]
+                _U16.pack_into(chunk, offset + HEADER_FLAGS_OFFSET, flags | NLM_F_ACK)
+            offset += _U32.unpack_from(chunk, offset)[0]
+        failures: list[Failure] = []
+        try:
+            self._socket.sendto(chunk, (0, 0))
+            done = False
+            while not done:
+                for kind, flags, sequence, payload in messages(self._socket.recv(_RECEIVE_BYTES)):
+                    if kind != NLMSG_ERROR or not first <= sequence <= last:
+                        continue
+                    done = done or sequence == last
+                    code = -_I32.unpack_from(payload)[0]
+                    if code:
+                        failures.append(
+                            Failure(
+                                index=start + sequence - first,
+                                errno=code,
+                                detail=_extended_ack(flags, payload),
+                            )
+                        )
+        except OSError as error:
+            code = errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno or errno.EIO
+            raise KernelError(code, what) from error
+        return failures
+
+    def dump(self, request: bytes, what: str) -> list[tuple[int, bytes]]:
+        """Return (type, payload) of every object a dump request lists.
+
+        An interrupted dump is repeated; raises DumpInterruptedError after eight attempts.
+        """
+        for _ in range(_DUMP_ATTEMPTS):
+            listed: list[tuple[int, bytes]] = []
+            interrupted = False
+            for kind, flags, payload in self._dump_once(request, what):
+                interrupted = interrupted or bool(flags & NLM_F_DUMP_INTR)
+                listed.append((kind, payload))
+            if not interrupted:
+                return listed
+        raise DumpInterruptedError(what, _DUMP_ATTEMPTS)
+
+    def _dump_once(self, request: bytes, what: str) -> Iterator[tuple[int, int, bytes]]:
+        self._sequence += 1
+        mine = self._sequence
+        packed = bytearray(request)
+        _U32.pack_into(packed, HEADER_SEQ_OFFSET, mine)
+        interrupted = 0
+        try:
+            self._socket.sendto(packed, (0, 0))
+            while True:
+                for kind, flags, sequence, payload in messages(self._socket.recv(_RECEIVE_BYTES)):
+                    if sequence != mine:
+                        continue
+                    interrupted |= flags & NLM_F_DUMP_INTR
+                    if kind in (NLMSG_DONE, NLMSG_ERROR):
+                        code = -_I32.unpack_from(payload)[0] if len(payload) >= 4 else 0
+                        if code:
+                            raise KernelError(code, what, _extended_ack(flags, payload))
+                        return
+                    yield kind, flags | interrupted, payload
+        except KernelError:
+            raise
+        except OSError as error:
+            code = errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno or errno.EIO
+            raise KernelError(code, what) from error
+
+
+def _extended_ack(flags: int, payload: bytes) -> str:
+    """Return NLMSGERR_ATTR_MSG; with NETLINK_CAP_ACK it follows errno and the bare header."""
+    if not flags & _NLM_F_ACK_TLVS or len(payload) <= 20:
+        return ""
+    try:
+        found = attributes(payload, 20).get(_NLMSGERR_ATTR_MSG, b"")
+    except ValueError:
+        return ""
+    return get_text(found)
