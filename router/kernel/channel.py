@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -92,6 +92,12 @@ class Channel:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def port_id(self) -> int:
+        """The netlink port of this socket: notifications of our own changes carry it."""
+        port: int = self._socket.getsockname()[0]
+        return port
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
@@ -155,8 +161,7 @@ class Channel:
                             )
                         )
         except OSError as error:
-            code = errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno or errno.EIO
-            raise KernelError(code, what) from error
+            raise _translate(error, what) from error
         return failures
 
     def dump(self, request: bytes, what: str) -> list[tuple[int, bytes]]:
@@ -165,39 +170,43 @@ class Channel:
         An interrupted dump is repeated; raises DumpInterruptedError after eight attempts.
         """
         for _ in range(_DUMP_ATTEMPTS):
-            listed: list[tuple[int, bytes]] = []
-            interrupted = False
-            for kind, flags, payload in self._dump_once(request, what):
-                interrupted = interrupted or bool(flags & NLM_F_DUMP_INTR)
-                listed.append((kind, payload))
+            listed, interrupted = self._dump_once(request, what)
             if not interrupted:
                 return listed
         raise DumpInterruptedError(what, _DUMP_ATTEMPTS)
 
-    def _dump_once(self, request: bytes, what: str) -> Iterator[tuple[int, int, bytes]]:
+    def _dump_once(self, request: bytes, what: str) -> tuple[list[tuple[int, bytes]], bool]:
         self._sequence += 1
         mine = self._sequence
         packed = bytearray(request)
         _U32.pack_into(packed, HEADER_SEQ_OFFSET, mine)
-        interrupted = 0
+        listed: list[tuple[int, bytes]] = []
+        seen_flags = 0
         try:
             self._socket.sendto(packed, (0, 0))
             while True:
                 for kind, flags, sequence, payload in messages(self._socket.recv(_RECEIVE_BYTES)):
                     if sequence != mine:
                         continue
-                    interrupted |= flags & NLM_F_DUMP_INTR
-                    if kind in (NLMSG_DONE, NLMSG_ERROR):
-                        code = -_I32.unpack_from(payload)[0] if len(payload) >= 4 else 0
-                        if code:
-                            raise KernelError(code, what, _extended_ack(flags, payload))
-                        return
-                    yield kind, flags | interrupted, payload
+                    seen_flags |= flags
+                    if kind not in (NLMSG_DONE, NLMSG_ERROR):
+                        listed.append((kind, payload))
+                        continue
+                    code = -_I32.unpack_from(payload)[0] if len(payload) >= 4 else 0
+                    if code:
+                        raise KernelError(code, what, _extended_ack(flags, payload))
+                    return listed, bool(seen_flags & NLM_F_DUMP_INTR)
         except KernelError:
             raise
         except OSError as error:
-            code = errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno or errno.EIO
-            raise KernelError(code, what) from error
+            raise _translate(error, what) from error
+
+
+def _translate(error: OSError, what: str) -> KernelError:
+    """Return the KernelError for a failed socket call."""
+    if isinstance(error, TimeoutError):
+        return KernelError(errno.ETIMEDOUT, what)
+    return KernelError(error.errno or errno.EIO, what)
 
 
 def _extended_ack(flags: int, payload: bytes) -> str:
