@@ -1,0 +1,1 @@
+"""The composition root: agent, configuration, kernel, command line; stands on cni and bgp."""

@@ -1,0 +1,128 @@
+"""Notice what others change in the kernel. SHELL.
+
+The monitor decides nothing: it sorts notifications into two flags and wakes the agent,
+which then observes. Losing notifications (ENOBUFS) raises both flags.
+
+Two kernel facts shape it. A nexthop object removed because its link lost carrier is *not*
+notified (remove_nexthop in net/ipv4/nexthop.c gets no nl_info), nor are the IPv4 routes
+that go with it: so every link change means the FIB may have changed. And a notification
+of a write carries the writer's netlink port, which is how our own writes are left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from router.kernel.errors import KernelError
+from router.kernel.message import HEADER
+from router.kernel.nexthop import RTM_DELNEXTHOP, RTM_NEWNEXTHOP
+from router.kernel.protocols import RouteProtocol
+from router.kernel.route import RTM_DELROUTE, RTM_NEWROUTE
+
+_GROUPS: Final = (1, 5, 7, 9, 11, 32)
+"""RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE, _NEXTHOP."""
+_SOL_NETLINK: Final = 270
+_NETLINK_ADD_MEMBERSHIP: Final = 1
+_SO_RCVBUFFORCE: Final = 33
+_RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
+_LINK_AND_ADDRESS: Final = frozenset({16, 17, 20, 21})
+"""RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR."""
+_ROUTES: Final = frozenset({RTM_NEWROUTE, RTM_DELROUTE})
+_NEXTHOPS: Final = frozenset({RTM_NEWNEXTHOP, RTM_DELNEXTHOP})
+_ROUTE_PROTOCOL_OFFSET: Final = 16 + 5
+_NEXTHOP_PROTOCOL_OFFSET: Final = 16 + 2
+_OURS: Final = frozenset({RouteProtocol.LEARNED, RouteProtocol.OWN_CIDR})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed:
+    """What may have changed since the last look."""
+
+    links: bool
+    fib: bool
+
+
+class Monitor:
+    """Listens in a thread of its own; `take` gives and clears what was noticed."""
+
+    def __init__(self, own_port: int, wake: Callable[[], None]) -> None:
+        """Subscribe at once, so that nothing after this call is missed. Raises KernelError.
+
+        `wake` is called from the monitor's thread.
+        """
+        self._own_port = own_port
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._links = False
+        self._fib = False
+        self._closing = False
+        try:
+            self._socket = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+            )
+            with contextlib.suppress(PermissionError):
+                self._socket.setsockopt(
+                    socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES
+                )
+            self._socket.bind((0, 0))
+            for group in _GROUPS:
+                self._socket.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
+            # close() does not wake a blocked recv(): look at the flag now and then.
+            self._socket.settimeout(1.0)
+        except OSError as error:
+            raise KernelError(error.errno or errno.EIO, "open the netlink monitor") from error
+        self._thread = threading.Thread(target=self._listen, name="netlink-monitor", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._closing = True
+        self._thread.join(timeout=5)
+        self._socket.close()
+
+    def take(self) -> Noticed:
+        """Return what was noticed since the last call."""
+        with self._lock:
+            noticed = Noticed(links=self._links, fib=self._fib)
+            self._links = self._fib = False
+        return noticed
+
+    def _listen(self) -> None:
+        while not self._closing:
+            try:
+                links, fib = self._sort(self._socket.recv(1 << 18))
+            except TimeoutError:
+                continue
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    return
+                links = fib = True
+            if links or fib:
+                with self._lock:
+                    self._links = self._links or links
+                    self._fib = self._fib or fib
+                self._wake()
+
+    def _sort(self, buffer: bytes) -> tuple[bool, bool]:
+        links = fib = False
+        offset = 0
+        while offset + HEADER.size <= len(buffer):
+            length, kind, _, _, port = HEADER.unpack_from(buffer, offset)
+            if length < HEADER.size:
+                break
+            if kind in _LINK_AND_ADDRESS:
+                links = True
+            elif port != self._own_port:
+                if kind in _ROUTES:
+                    fib = fib or buffer[offset + _ROUTE_PROTOCOL_OFFSET] in _OURS
+                elif kind in _NEXTHOPS:
+                    protocol = buffer[offset + _NEXTHOP_PROTOCOL_OFFSET]
+                    fib = fib or protocol == RouteProtocol.LEARNED
+            offset += (length + 3) & ~3
+        return links, fib

@@ -1,0 +1,151 @@
+"""Routes on the wire (include/uapi/linux/rtnetlink.h, struct rtmsg). PURE.
+
+Two forms are ours: a unicast route through a nexthop group, and an `unreachable` route
+for an own pod CIDR. Both live in the main table.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+
+from bgp.nlri import IPV4, IPV6, Prefix
+from router.kernel.message import (
+    NLM_F_CREATE,
+    NLM_F_DUMP,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    attribute,
+    attributes,
+    get_u32,
+    message,
+    u32,
+)
+from router.kernel.protocols import OWN_CIDR_METRIC, RouteProtocol
+from router.model.fib import Route
+
+RTM_NEWROUTE: Final = 24
+RTM_DELROUTE: Final = 25
+RTM_GETROUTE: Final = 26
+
+_RTA_DST: Final = 1
+_RTA_PRIORITY: Final = 6
+_RTA_PREFSRC: Final = 7
+_RTA_TABLE: Final = 15
+_RTA_NH_ID: Final = 30
+_RT_TABLE_MAIN: Final = 254
+_RTN_UNICAST: Final = 1
+_RTN_UNREACHABLE: Final = 7
+_RTM_F_CLONED: Final = 0x200
+
+_RTMSG: Final = struct.Struct("=BBBBBBBBI")
+"""family, dst_len, src_len, tos, table, protocol, scope, type, flags."""
+_AF: Final = {IPV4: 2, IPV6: 10}
+_FAMILY: Final = {2: IPV4, 10: IPV6}
+_SIZE: Final = {IPV4: 4, IPV6: 16}
+
+
+class Observed(NamedTuple):
+    """One route of a dump."""
+
+    prefix: Prefix
+    protocol: int
+    unreachable: bool
+    route: Route
+
+
+def write(prefix: Prefix, route: Route, *, replace: bool) -> bytes:
+    """Return the message that installs a learned route.
+
+    Without `replace` it fails with EEXIST beside any route of the same prefix and metric,
+    ours or foreign; `replace` is only for a route seen to be ours (invariant 4).
+    """
+    family, network, length = prefix
+    size = _SIZE[family]
+    parts = [
+        attribute(_RTA_DST, network.to_bytes(size, "big")),
+        u32(_RTA_PRIORITY, route.metric),
+        u32(_RTA_NH_ID, route.group),
+    ]
+    if route.source:
+        parts.append(attribute(_RTA_PREFSRC, route.source.to_bytes(size, "big")))
+    return message(
+        RTM_NEWROUTE,
+        NLM_F_CREATE | (NLM_F_REPLACE if replace else NLM_F_EXCL),
+        _RTMSG.pack(
+            _AF[family], length, 0, 0, _RT_TABLE_MAIN, RouteProtocol.LEARNED, 0, _RTN_UNICAST, 0
+        ),
+        *parts,
+    )
+
+
+def delete(prefix: Prefix, metric: int) -> bytes:
+    """Return the message that deletes the learned route of that prefix and metric.
+
+    The protocol is part of the kernel's match, so a foreign route is never hit.
+    """
+    return _with_metric(RTM_DELROUTE, 0, prefix, metric, RouteProtocol.LEARNED, 0)
+
+
+def write_unreachable(prefix: Prefix) -> bytes:
+    """Return the message that installs `unreachable` for an own pod CIDR."""
+    return _with_metric(
+        RTM_NEWROUTE,
+        NLM_F_CREATE | NLM_F_EXCL,
+        prefix,
+        OWN_CIDR_METRIC,
+        RouteProtocol.OWN_CIDR,
+        _RTN_UNREACHABLE,
+    )
+
+
+def delete_unreachable(prefix: Prefix) -> bytes:
+    """Return the message that deletes it."""
+    return _with_metric(
+        RTM_DELROUTE, 0, prefix, OWN_CIDR_METRIC, RouteProtocol.OWN_CIDR, _RTN_UNREACHABLE
+    )
+
+
+def _with_metric(
+    kind: int, flags: int, prefix: Prefix, metric: int, protocol: int, route_type: int
+) -> bytes:
+    family, network, length = prefix
+    scope = 0 if kind == RTM_NEWROUTE else 255  # RT_SCOPE_NOWHERE: any scope matches
+    return message(
+        kind,
+        flags,
+        _RTMSG.pack(_AF[family], length, 0, 0, _RT_TABLE_MAIN, protocol, scope, route_type, 0),
+        attribute(_RTA_DST, network.to_bytes(_SIZE[family], "big")),
+        u32(_RTA_PRIORITY, metric),
+    )
+
+
+def dump(family: int, protocol: int) -> bytes:
+    """Return the request for one family's routes of one protocol in the main table.
+
+    The kernel filters only on a socket with NETLINK_GET_STRICT_CHK (every Channel).
+    """
+    return message(
+        RTM_GETROUTE,
+        NLM_F_DUMP,
+        _RTMSG.pack(_AF[family], 0, 0, 0, _RT_TABLE_MAIN, protocol, 0, 0, 0),
+        u32(_RTA_TABLE, _RT_TABLE_MAIN),
+    )
+
+
+def read(payload: bytes) -> Observed | None:
+    """Return the route in an RTM_NEWROUTE payload, or None for a cached exception."""
+    family, length, _, _, _, protocol, _, route_type, flags = _RTMSG.unpack_from(payload)
+    if flags & _RTM_F_CLONED or family not in _FAMILY:
+        return None
+    found = attributes(payload, _RTMSG.size)
+    return Observed(
+        Prefix(_FAMILY[family], int.from_bytes(found.get(_RTA_DST, b""), "big"), length),
+        protocol,
+        route_type == _RTN_UNREACHABLE,
+        Route(
+            group=get_u32(found[_RTA_NH_ID]) if _RTA_NH_ID in found else 0,
+            metric=get_u32(found[_RTA_PRIORITY]) if _RTA_PRIORITY in found else 0,
+            source=int.from_bytes(found.get(_RTA_PREFSRC, b""), "big"),
+        ),
+    )

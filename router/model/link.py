@@ -1,0 +1,58 @@
+"""Network interfaces as the route agent sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+
+Address = IPv4Address | IPv6Address
+InterfaceAddress = IPv4Interface | IPv6Interface
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One network interface of the node's namespace."""
+
+    index: int
+    name: str
+    up: bool
+    """Administratively up (IFF_UP)."""
+    carrier: bool
+    """IFF_LOWER_UP: the other end is there."""
+    mtu: int
+    """Bytes."""
+    addresses: tuple[InterfaceAddress, ...]
+    """Usable ones: without tentative, failed or deprecated addresses."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the kernel keeps nexthop objects on this link."""
+        return self.up and self.carrier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """All links, in index order."""
+
+    all: tuple[Link, ...]
+
+    @classmethod
+    def of(cls, links: Iterable[Link]) -> Links:
+        """Return the links in canonical order."""
+        return cls(all=tuple(sorted(links, key=lambda link: link.index)))
+
+    def on_link(self, address: Address) -> Link | None:
+        """Return the link with a connected network holding `address`: longest prefix first."""
+        best: tuple[int, Link] | None = None
+        for link in self.all:
+            for own in link.addresses:
+                if own.version == address.version and address in own.network and own.ip != address:
+                    length = own.network.prefixlen
+                    if best is None or length > best[0]:
+                        best = (length, link)
+        return best[1] if best else None
+
+    def holds(self, address: Address) -> bool:
+        """Whether the node itself has this address."""
+        return any(own.ip == address for link in self.all for own in link.addresses)

@@ -1,0 +1,1 @@
+"""PURE decisions of the route agent: inputs to intent, intent and observation to a plan."""

@@ -1,0 +1,181 @@
+"""From wanted routes and the observed FIB to an ordered plan. PURE.
+
+Order inside a plan: next hops, groups, routes, removals, then objects nothing uses any
+more; so no route ever points at something that does not work yet, and none loses its
+next hop before it has another.
+
+A group keeps its id when *all* routes behind it want the same other set of next hops:
+losing or regaining a ToR is then one message, whatever the number of routes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from bgp.nlri import Prefix
+from router.model.fib import Fib, Hop, Hops, Route
+from router.reconcile.operation import (
+    DeleteNexthop,
+    DeleteRoute,
+    DeleteUnreachable,
+    Operation,
+    WriteGroup,
+    WriteHop,
+    WriteRoute,
+    WriteUnreachable,
+)
+
+FIRST_ID: Final = 0x7072_0000
+"""Where our nexthop ids begin: far from the small numbers other daemons count from."""
+
+
+class Want(NamedTuple):
+    """What one prefix should look like in the FIB."""
+
+    hops: Hops
+    metric: int
+    source: int
+
+
+def plan_routes(
+    fib: Fib, wanted: Mapping[Prefix, Want], dirty: Iterable[Prefix], *, keep_unwanted: bool
+) -> list[Operation]:
+    """Return the operations that make the dirty prefixes as wanted.
+
+    A dirty prefix that is not wanted is removed, unless `keep_unwanted`: after a start our
+    routes stay until the peers have told us everything (invariant 7).
+    """
+    planner = _Planner(fib)
+    changed: list[tuple[Prefix, Want, Route | None]] = []
+    removed: list[Operation] = []
+    moves: dict[int, Counter[Hops]] = {}
+    hops_of = {group: fib.hops_of(group) for group in fib.groups}
+    for prefix in dirty:
+        want = wanted.get(prefix)
+        held = fib.routes.get(prefix)
+        if want is None or not want.hops:
+            if held is not None and not keep_unwanted:
+                removed.append(DeleteRoute(prefix, held.metric))
+            continue
+        if held is not None and hops_of.get(held.group) == want.hops:
+            if (held.metric, held.source) != (want.metric, want.source):
+                changed.append((prefix, want, held))
+            continue
+        changed.append((prefix, want, held))
+        if held is not None and (held.metric, held.source) == (want.metric, want.source):
+            moves.setdefault(held.group, Counter())[want.hops] += 1
+    moved = planner.move_whole_groups(moves)
+    routes: list[Operation] = []
+    for prefix, want, held in changed:
+        if held is not None and held.group in moved and want.hops == moved[held.group]:
+            continue
+        route = Route(planner.group_for(want.hops), want.metric, want.source)
+        if held is not None and held.metric != want.metric:
+            routes.append(WriteRoute(prefix, route, replace=False))
+            removed.append(DeleteRoute(prefix, held.metric))
+        else:
+            routes.append(WriteRoute(prefix, route, replace=held is not None))
+    strays = [] if keep_unwanted else [DeleteRoute(*stray) for stray in sorted(fib.strays)]
+    return [*planner.objects, *routes, *removed, *strays]
+
+
+def plan_unused(fib: Fib) -> list[Operation]:
+    """Return the removal of groups without routes and of nexthops without groups.
+
+    Deleting a group makes the kernel flush its routes, so call this only with a mirror
+    that is in step.
+    """
+    used = {route.group for route in fib.routes.values()}
+    groups = [group for group in fib.groups if group not in used]
+    members = {m for group, held in fib.groups.items() if group in used for m in held}
+    hops = [identifier for identifier in fib.nexthops if identifier not in members | used]
+    return [DeleteNexthop(identifier) for identifier in [*sorted(groups), *sorted(hops)]]
+
+
+def plan_prune(fib: Fib, dead: Callable[[Hop], bool]) -> list[Operation]:
+    """Return the group writes that take dead next hops out at once, before any decision.
+
+    A group left without members is not touched: its routes are for `plan_routes`.
+    """
+    gone = {identifier for identifier, hop in fib.nexthops.items() if dead(hop)}
+    plan: list[Operation] = []
+    for group, members in sorted(fib.groups.items()):
+        left = tuple(m for m in members if m not in gone)
+        if left and left != members:
+            plan.append(WriteGroup(group, left))
+    return plan
+
+
+def plan_own(fib: Fib, own: frozenset[Prefix]) -> tuple[list[Operation], list[Operation]]:
+    """Return (to write before announcing, to remove after withdrawing) for own pod CIDRs."""
+    write = [WriteUnreachable(prefix) for prefix in sorted(own - fib.unreachables)]
+    remove = [DeleteUnreachable(prefix) for prefix in sorted(fib.unreachables - own)]
+    return list(write), list(remove)
+
+
+class _Planner:
+    """Hands out nexthop and group ids for one plan; collects the objects to write first."""
+
+    def __init__(self, fib: Fib) -> None:
+        self._fib = fib
+        self._ids = self._free_ids()
+        self._hop_ids = {hop: identifier for identifier, hop in sorted(fib.nexthops.items())}
+        self._new_hops: list[WriteHop] = []
+        self._groups: list[WriteGroup] = []
+        self._group_ids: dict[Hops, int] = {}
+        for group in sorted(fib.groups, reverse=True):
+            self._group_ids[fib.hops_of(group)] = group
+
+    @property
+    def objects(self) -> list[Operation]:
+        """Objects to write, next hops before the groups that use them."""
+        return [*self._new_hops, *self._groups]
+
+    def _free_ids(self) -> Iterator[int]:
+        fib = self._fib
+        identifier = FIRST_ID
+        while True:
+            if (
+                identifier not in fib.nexthops
+                and identifier not in fib.groups
+                and identifier not in fib.foreign_ids
+            ):
+                yield identifier
+            identifier += 1
+
+    def _members(self, hops: Hops) -> tuple[int, ...]:
+        for hop in hops:
+            if hop not in self._hop_ids:
+                self._hop_ids[hop] = next(self._ids)
+                self._new_hops.append(WriteHop(self._hop_ids[hop], hop))
+        return tuple(sorted(self._hop_ids[hop] for hop in hops))
+
+    def group_for(self, hops: Hops) -> int:
+        """Return a group with exactly these next hops, planning a new one if need be."""
+        known = self._group_ids.get(hops)
+        if known is None:
+            members = self._members(hops)
+            known = self._group_ids[hops] = next(self._ids)
+            self._groups.append(WriteGroup(known, members))
+        return known
+
+    def move_whole_groups(self, moves: Mapping[int, Counter[Hops]]) -> dict[int, Hops]:
+        """Give a group new members when every route behind it wants the same ones."""
+        moved: dict[int, Hops] = {}
+        if not moves:
+            return moved
+        users = Counter(route.group for route in self._fib.routes.values())
+        for group, targets in sorted(moves.items()):
+            if group not in self._fib.groups or len(targets) != 1:
+                continue
+            ((hops, count),) = targets.items()
+            if count == users[group]:
+                before = self._fib.hops_of(group)
+                if self._group_ids.get(before) == group:
+                    del self._group_ids[before]
+                self._groups.append(WriteGroup(group, self._members(hops)))
+                self._group_ids[hops] = group
+                moved[group] = hops
+        return moved
