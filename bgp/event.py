@@ -1,0 +1,166 @@
+"""What the speaker tells: immutable facts about sessions and paths.
+
+Made by `speaker.events` (from ExaBGP's lines) and `speaker.process` (about the process);
+consumed by `rib` and `session`. Order matters: events of one peer come in the order in which
+they happened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bgp.nlri import Prefix
+from bgp.path import Attributes
+from bgp.peer import PeerId
+
+
+class Direction(StrEnum):
+    """Who sent a message, seen from here."""
+
+    SENT = "sent"
+    RECEIVED = "received"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerStarted:
+    """The speaker runs and listens to us; all sessions begin anew."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerExited:
+    """The speaker is gone; every session with it. It is started again unless we stopped it."""
+
+    status: int
+    """Exit status, or minus the number of the signal that ended it."""
+    reason: str
+    """In words, e.g. "killed: no sign of life for 4.6 s"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerStopped:
+    """The speaker announced its own shutdown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigApplied:
+    """The speaker loaded the configuration last given to `configure`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigRejected:
+    """The speaker refused a configuration and goes on with the one it had: our bug."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """The TCP connection stands; OPEN messages follow."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """An OPEN message (RFC 4271 section 4.2)."""
+
+    peer: PeerId
+    direction: Direction
+    asn: int
+    hold_time_s: int
+    router_id: str
+    families: frozenset[int]
+    """IPv4 and IPv6 unicast as in its multiprotocol capability."""
+    restart_time_s: int | None
+    """Graceful restart time; None when the capability is absent (RFC 4724)."""
+    restarting: bool
+    """Its Restart State bit: it keeps what we announced before only until our End-of-RIB."""
+    preserved_families: frozenset[int]
+    """Families whose forwarding state it says it kept (F bit)."""
+    capabilities: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionUp:
+    """The session reached Established."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionDown:
+    """The session, or an attempt at one that had reached OPEN, ended."""
+
+    peer: PeerId
+    reason: str
+    """ExaBGP's words; `session` knows better ones from Notified."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notified:
+    """A NOTIFICATION (RFC 4271 section 4.5)."""
+
+    peer: PeerId
+    direction: Direction
+    code: int
+    subcode: int
+    text: str = ""
+    """The shutdown communication (RFC 9003) or what ExaBGP says about it; printable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Updated:
+    """An UPDATE received. A prefix is in at most one of the two."""
+
+    peer: PeerId
+    announced: tuple[tuple[Prefix, Attributes], ...] = ()
+    withdrawn: tuple[Prefix, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndOfRib:
+    """The peer sent all it had for this family (RFC 4724 section 2)."""
+
+    peer: PeerId
+    family: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """An UPDATE or End-of-RIB handed to the connection towards the peer."""
+
+    peer: PeerId
+    announced: tuple[Prefix, ...] = ()
+    withdrawn: tuple[Prefix, ...] = ()
+    end_of_rib: int | None = None
+    """The family of an End-of-RIB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refreshed:
+    """A ROUTE-REFRESH received (RFC 2918); the speaker answers it by itself."""
+
+    peer: PeerId
+    family: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alive:
+    """An answer to the heartbeat; says nothing about any peer."""
+
+
+PeerEvent = (
+    Connected | Opened | SessionUp | SessionDown | Notified | Updated | EndOfRib | Sent | Refreshed
+)
+Event = (
+    SpeakerStarted
+    | SpeakerExited
+    | SpeakerStopped
+    | ConfigApplied
+    | ConfigRejected
+    | Alive
+    | PeerEvent
+)

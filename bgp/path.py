@@ -1,0 +1,62 @@
+"""Attributes and Path: what a peer says about a prefix (RFC 4271 section 5).
+
+Attributes are shared by all prefixes of an UPDATE, so they are immutable and compared often.
+Only what the decision process, the policy or the operator needs is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from bgp.nlri import IPAddress
+from bgp.peer import PeerId
+
+DEFAULT_LOCAL_PREFERENCE = 100
+GRACEFUL_SHUTDOWN = (65535, 0)
+"""Well-known community of RFC 8326: the sender is about to go away."""
+
+
+class Origin(IntEnum):
+    """ORIGIN with its wire values, lower is preferred (RFC 4271 sections 4.3 and 9.1.2.2)."""
+
+    IGP = 0
+    EGP = 1
+    INCOMPLETE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """Path attributes of one or more prefixes."""
+
+    next_hop: IPAddress
+    """As the peer sent it; of an IPv6 pair the one right for the peer (see `speaker.events`)."""
+    as_path: tuple[int, ...] = ()
+    """The sequences, nearest AS first."""
+    as_sets: tuple[tuple[int, ...], ...] = ()
+    """The AS_SETs apart; each counts as one AS (RFC 4271 section 9.1.2.2 a)."""
+    origin: Origin = Origin.IGP
+    med: int | None = None
+    local_preference: int | None = None
+    communities: tuple[tuple[int, int], ...] = ()
+    large_communities: tuple[tuple[int, int, int], ...] = ()
+
+    @property
+    def path_length(self) -> int:
+        """Length of the AS path for comparison."""
+        return len(self.as_path) + len(self.as_sets)
+
+    @property
+    def neighboring_asn(self) -> int | None:
+        """The AS the path was received from; None for a path that began in our own AS."""
+        return self.as_path[0] if self.as_path else None
+
+
+class Path(NamedTuple):
+    """One accepted way to a prefix."""
+
+    peer: PeerId
+    attributes: Attributes
+    stale: bool = False
+    """Kept over a restart of the peer or of the speaker, not learned again yet (RFC 4724)."""

@@ -1,0 +1,145 @@
+"""PeerSettings and SpeakerConfig: what the operator wants from BGP, checked once, frozen.
+
+Everything that can be wrong with one peer is wrong here, so that `speaker.render` only has
+to write. Errors name the field.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from typing import NewType
+
+from bgp.errors import PermanentError
+from bgp.nlri import IPV4, IPV6, IPAddress, Prefix
+from bgp.secret import Secret
+
+PeerId = NewType("PeerId", str)
+"""Name of a peer in our configuration; its address when no name is given."""
+
+MAX_ASN = 2**32 - 1
+MIN_HOLD_TIME_S = 3
+MAX_HOLD_TIME_S = 65535
+MAX_RESTART_TIME_S = 4095
+"""Twelve bits on the wire (RFC 4724 section 3); ExaBGP truncates silently what is larger."""
+MAX_PORT = 65535
+MAX_TTL = 255
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:%-]{0,62}")
+
+
+class PeerError(PermanentError, ValueError):
+    """A setting that cannot work; `peer` and `field` say where."""
+
+    def __init__(self, peer: str, field_name: str, reason: str) -> None:
+        super().__init__(peer, field_name, reason)
+        self.peer = peer
+        self.field = field_name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        where = f"peer {self.peer!r}" if self.peer else "speaker"
+        return f"{where}: {self.field}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerSettings:
+    """One configured peer. Raises PeerError for a value outside its range."""
+
+    name: PeerId
+    address: IPAddress
+    remote_asn: int
+    local_asn: int
+    local_address: IPAddress | None = None
+    """Source address of the session; None lets the kernel choose."""
+    families: frozenset[int] = frozenset()
+    """IPV4 and IPV6 unicast to exchange; empty means the family of `address`."""
+    hold_time_s: int = 9
+    """Proposed hold time; KEEPALIVEs go out at a third of what is negotiated."""
+    graceful_restart_s: int = 120
+    """Restart time announced (RFC 4724); 0 leaves the capability out."""
+    password: Secret | None = field(default=None, repr=False)
+    port: int = 179
+    multihop_ttl: int | None = None
+    """TTL of what we send; None is the speaker's default (1 for a peer on the link)."""
+    passive: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.families:
+            object.__setattr__(self, "families", frozenset({self.address.version}))
+        for name, wrong, reason in self._rules():
+            if wrong:
+                raise PeerError(self.name, name, reason)
+
+    def _rules(self) -> tuple[tuple[str, bool, str], ...]:
+        local = self.local_address
+        hold = self.hold_time_s
+        return (
+            ("name", not NAME_PATTERN.fullmatch(self.name), "letters, digits and _.:%- only"),
+            ("address", _unusable(self.address), "not an address of one host"),
+            ("remote_asn", not 1 <= self.remote_asn <= MAX_ASN, f"not in 1..{MAX_ASN}"),
+            ("local_asn", not 1 <= self.local_asn <= MAX_ASN, f"not in 1..{MAX_ASN}"),
+            (
+                "local_address",
+                local is not None and local.version != self.address.version,
+                "not of the family of the peer's address",
+            ),
+            ("families", not self.families <= {IPV4, IPV6}, "only 4 and 6"),
+            (
+                "families",
+                self.families != {self.address.version},
+                "only the family of the peer's address is supported; use one peer per family",
+            ),
+            (
+                "hold_time_s",
+                not MIN_HOLD_TIME_S <= hold <= MAX_HOLD_TIME_S,
+                f"not in {MIN_HOLD_TIME_S}..{MAX_HOLD_TIME_S}",
+            ),
+            (
+                "graceful_restart_s",
+                not 0 <= self.graceful_restart_s <= MAX_RESTART_TIME_S,
+                f"not in 0..{MAX_RESTART_TIME_S}",
+            ),
+            ("port", not 1 <= self.port <= MAX_PORT, f"not in 1..{MAX_PORT}"),
+            (
+                "multihop_ttl",
+                self.multihop_ttl is not None and not 1 <= self.multihop_ttl <= MAX_TTL,
+                f"not in 1..{MAX_TTL}",
+            ),
+            ("passive", self.passive, "not supported: the speaker only dials"),
+        )
+
+    @property
+    def is_internal(self) -> bool:
+        """Tell whether this is iBGP."""
+        return self.remote_asn == self.local_asn
+
+
+def _unusable(address: IPAddress) -> bool:
+    zone = address.scope_id if isinstance(address, IPv6Address) else None
+    return bool(address.is_multicast or address.is_unspecified or zone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerConfig:
+    """All the speaker is to do. Raises PeerError for peers that contradict each other."""
+
+    router_id: IPv4Address
+    peers: tuple[PeerSettings, ...] = ()
+    networks: tuple[Prefix, ...] = ()
+    """Announced to every peer of their family, next hop self, before End-of-RIB."""
+
+    def __post_init__(self) -> None:
+        if int(self.router_id) == 0:
+            raise PeerError("", "router_id", "must not be 0.0.0.0 (RFC 6286)")
+        for name in ("name", "address"):
+            seen: set[object] = set()
+            for peer in self.peers:
+                value = getattr(peer, name)
+                if value in seen:
+                    raise PeerError(peer.name, name, f"{value} is used by two peers")
+                seen.add(value)
+
+    def networks_for(self, peer: PeerSettings) -> tuple[Prefix, ...]:
+        """Give what is announced to this peer, sorted, without duplicates."""
+        return tuple(sorted({n for n in self.networks if n.family in peer.families}))

@@ -1,0 +1,171 @@
+"""Import guard: which learned paths may become routes of this node. PURE.
+
+The default is narrow (a peer's mistake must not take a node off the network): only prefixes
+inside the declared cluster prefixes and within their length bounds, never one that equals,
+covers or lies inside the node's own CIDRs and addresses or its service ranges, never
+link-local, loopback, multicast or unspecified space, never a default route unless it was
+asked for, never a path that already went through our own AS (RFC 4271 section 9.1.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bgp.errors import PermanentError
+from bgp.nlri import BITS, Prefix
+from bgp.path import Attributes
+
+MARTIANS = tuple(
+    Prefix.parse(text)
+    for text in (
+        "0.0.0.0/8",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "224.0.0.0/3",
+        "::/128",
+        "::1/128",
+        "::ffff:0:0/96",
+        "fe80::/10",
+        "ff00::/8",
+    )
+)
+"""Never a destination between nodes (RFC 6890), whatever the operator configures."""
+
+
+class Verdict(NamedTuple):
+    """The answer to one path: accepted, or the reason in words."""
+
+    accepted: bool
+    reason: str = ""
+
+
+ACCEPTED = Verdict(True)
+
+
+class PolicyError(PermanentError, ValueError):
+    """A rule that cannot match anything or contradicts itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptRule:
+    """Accept `prefix` and what it covers, with a length from `ge` to `le`.
+
+    Defaults: `ge` is the prefix's own length; `le` is the same as `ge`, so that a bare rule
+    means exactly that prefix. Raises PolicyError for bounds outside length..bits.
+    """
+
+    prefix: Prefix
+    ge: int | None = None
+    le: int | None = None
+
+    def __post_init__(self) -> None:
+        low, high = self.bounds
+        if not self.prefix.length <= low <= high <= BITS[self.prefix.family]:
+            raise PolicyError(
+                f"{self.prefix}: lengths {low} to {high} are not within"
+                f" {self.prefix.length} to {BITS[self.prefix.family]}"
+            )
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Shortest and longest accepted length."""
+        low = self.prefix.length if self.ge is None else self.ge
+        return low, low if self.le is None else self.le
+
+
+class _Rule(NamedTuple):
+    """A rule made ready for a few integer operations per path."""
+
+    shift: int
+    network: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportPolicy:
+    """What this node accepts from its peers; build anew when any part of it changes."""
+
+    cluster: tuple[AcceptRule, ...] = ()
+    """Pod and node-address ranges of the cluster with their length bounds."""
+    own: tuple[Prefix, ...] = ()
+    """The node's own pod CIDRs and addresses."""
+    services: tuple[Prefix, ...] = ()
+    """Service ranges: kube-proxy's business, never a learned route."""
+    also_accept: tuple[AcceptRule, ...] = ()
+    accept_default: bool = False
+    _rules: dict[int, tuple[_Rule, ...]] = field(init=False, repr=False, compare=False)
+    _denied: dict[int, tuple[tuple[Prefix, str], ...]] = field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        rules = {
+            family: tuple(
+                _Rule(BITS[family] - r.prefix.length, _top(r.prefix), *r.bounds)
+                for r in (*self.cluster, *self.also_accept)
+                if r.prefix.family == family
+            )
+            for family in BITS
+        }
+        denied = (
+            *((prefix, "own") for prefix in sorted(self.own)),
+            *((prefix, "service range") for prefix in sorted(self.services)),
+            *((prefix, "special-purpose range") for prefix in MARTIANS),
+        )
+        object.__setattr__(self, "_rules", rules)
+        object.__setattr__(
+            self, "_denied", {f: tuple(d for d in denied if d[0].family == f) for f in BITS}
+        )
+
+    def evaluate(self, prefix: Prefix, attributes: Attributes, local_asn: int) -> Verdict:
+        """Judge one path from a peer whose session uses `local_asn` on our side.
+
+        Depends on nothing but its arguments and this policy; about a microsecond.
+        """
+        if local_asn in attributes.as_path or any(local_asn in s for s in attributes.as_sets):
+            return Verdict(False, "own ASN in AS path")
+        family, network, length = prefix
+        if length == 0:
+            return ACCEPTED if self.accept_default else _NO_DEFAULT
+        for denied, kind in self._denied[family]:
+            shift = BITS[family] - min(length, denied.length)
+            if network >> shift == denied.network >> shift:
+                return Verdict(False, _clash(prefix, denied, kind))
+        in_range = False
+        for shift, top, low, high in self._rules[family]:
+            if network >> shift == top:
+                if low <= length <= high:
+                    return ACCEPTED
+                in_range = True
+        return Verdict(False, f"length {length} is out of bounds") if in_range else _OUTSIDE
+
+
+_NO_DEFAULT = Verdict(False, "a default route, and none is asked for")
+_OUTSIDE = Verdict(False, "outside the cluster prefixes")
+
+
+def _top(prefix: Prefix) -> int:
+    return prefix.network >> (BITS[prefix.family] - prefix.length)
+
+
+def _clash(prefix: Prefix, denied: Prefix, kind: str) -> str:
+    relation = "is" if prefix == denied else "inside" if denied.covers(prefix) else "covers"
+    what = kind
+    if kind == "own":
+        is_host = denied.length == BITS[denied.family]
+        what = "own address" if is_host else "own pod CIDR"
+    return f"{relation} {what} {denied}"
+
+
+def cluster_rule(prefix: Prefix, *, hosts_only: bool = False) -> AcceptRule:
+    """Give the usual bounds: pod CIDRs up to /28 or /124, or host routes only.
+
+    A pod range accepts anything from itself down to blocks of 16 addresses; a range of node
+    addresses accepts only /32 and /128.
+    """
+    bits = BITS[prefix.family]
+    if hosts_only:
+        return AcceptRule(prefix=prefix, ge=bits, le=bits)
+    return AcceptRule(prefix=prefix, ge=prefix.length, le=max(prefix.length, bits - 4))

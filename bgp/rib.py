@@ -1,0 +1,278 @@
+"""Rib: Adj-RIB-In of every peer and the Loc-RIB with multipath. PURE.
+
+Accepted and rejected paths are both kept, so that a changed policy needs no route refresh and
+the operator can be told why a path is not used. The best paths of a prefix are computed when
+asked for; `take_changed` names the prefixes whose best paths may have changed, so that a
+consumer looks only at those.
+
+Stale paths (RFC 4724): when a session or the speaker went away, its paths can be marked stale;
+they stay in use until learned again, swept (`sweep_stale`, or an End-of-RIB given to `apply`)
+or dropped. Stale and fresh paths are equals in the decision: forwarding state was preserved,
+and RFC 4724 section 4.2 forbids to tell them apart when forwarding.
+
+Invariant: `best` depends on the set of paths only, never on the order of their arrival.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bgp.event import EndOfRib, PeerEvent, Updated
+from bgp.nlri import BITS, Prefix
+from bgp.path import DEFAULT_LOCAL_PREFERENCE, GRACEFUL_SHUTDOWN, Attributes, Path
+from bgp.peer import PeerId, PeerSettings
+from bgp.policy import ImportPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Numbers of one peer and family."""
+
+    accepted: int = 0
+    rejected: int = 0
+    stale: int = 0
+    """Part of `accepted`."""
+
+    @property
+    def received(self) -> int:
+        """All that the peer announced and did not withdraw."""
+        return self.accepted + self.rejected
+
+
+class Rejection(NamedTuple):
+    """A path that the policy refused, and its words."""
+
+    peer: PeerId
+    attributes: Attributes
+    reason: str
+
+
+class _Table:
+    """Adj-RIB-In of one peer and family; a prefix is in at most one of the two dicts."""
+
+    __slots__ = ("accepted", "rejected", "stale")
+
+    def __init__(self) -> None:
+        self.accepted: dict[Prefix, Attributes] = {}
+        self.rejected: dict[Prefix, tuple[Attributes, str]] = {}
+        self.stale: set[Prefix] = set()
+
+
+class Rib:
+    """All that the configured peers have told us, judged by one policy."""
+
+    def __init__(self, policy: ImportPolicy, peers: Mapping[PeerId, PeerSettings]) -> None:
+        self._policy = policy
+        self._peers = dict(peers)
+        self._tables = {peer: _families() for peer in self._peers}
+        self._changed: set[Prefix] = set()
+
+    def reconfigure(self, policy: ImportPolicy, peers: Mapping[PeerId, PeerSettings]) -> None:
+        """Take a new policy and set of peers; paths of removed peers go, the rest is judged anew.
+
+        Idempotent; equal arguments change nothing.
+        """
+        for peer in self._peers.keys() - peers.keys():
+            self.drop(peer)
+            del self._tables[peer]
+        for peer in peers.keys() - self._peers.keys():
+            self._tables[peer] = _families()
+        changed = policy != self._policy
+        old, self._peers, self._policy = self._peers, dict(peers), policy
+        for peer, settings in self._peers.items():
+            if changed or (peer in old and old[peer].local_asn != settings.local_asn):
+                for table in self._tables[peer].values():
+                    self._judge_again(table, settings.local_asn)
+
+    def apply(self, event: PeerEvent) -> None:
+        """Take in an UPDATE, or sweep at an End-of-RIB; any other event changes nothing.
+
+        Events of a peer that is not configured (any more) are ignored. A session's end is not
+        acted upon: whether to call `mark_stale` or `drop` is graceful restart's decision.
+        """
+        if isinstance(event, Updated):
+            self._update(event)
+        elif isinstance(event, EndOfRib):
+            self.sweep_stale(event.peer, event.family)
+
+    def mark_stale(self, peer: PeerId, *, drop_older: bool = False) -> None:
+        """Mark what the peer announced as stale, rejected paths are forgotten.
+
+        `drop_older` removes what was stale already, as RFC 4724 section 4.2 asks of a helper
+        whose peer restarts twice in a row; not when it was our own speaker that died.
+        """
+        for table in self._tables.get(peer, {}).values():
+            table.rejected.clear()
+            if drop_older:
+                self._remove(table, table.stale)
+            table.stale = set(table.accepted)
+
+    def sweep_stale(self, peer: PeerId, family: int) -> int:
+        """Remove the paths still stale and return how many there were."""
+        table = self._tables.get(peer, {}).get(family)
+        if table is None:
+            return 0
+        stale, table.stale = table.stale, set()
+        self._remove(table, stale)
+        return len(stale)
+
+    def drop(self, peer: PeerId) -> None:
+        """Forget all paths of the peer, stale or not."""
+        for table in self._tables.get(peer, {}).values():
+            self._changed.update(table.accepted)
+            table.accepted.clear()
+            table.rejected.clear()
+            table.stale.clear()
+
+    def take_changed(self) -> set[Prefix]:
+        """Give the prefixes whose best paths may differ since the last call, and forget them."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def best(self, prefix: Prefix) -> tuple[Path, ...]:
+        """Choose the paths to use together, sorted by peer; empty if there is none.
+
+        RFC 4271 section 9.1.2.2 up to step d with multipath, "relaxed" (the AS paths must be
+        equally long, not equal): highest local preference (eBGP paths have the default,
+        GRACEFUL_SHUTDOWN means 0, RFC 8326); shortest AS path; lowest origin; lowest MED
+        among the paths from one neighboring AS (missing = 0); eBGP before iBGP. The later
+        steps only break ties, and here ties are what we are after.
+        """
+        paths = self.paths(prefix)
+        if len(paths) < 2:
+            return paths
+        first = paths[0].attributes
+        if all(p.attributes is first or p.attributes == first for p in paths):
+            return self._external_first(paths)
+        ranks = [self._rank(path) for path in paths]
+        top = min(ranks)
+        equal = [path for path, rank in zip(paths, ranks, strict=True) if rank == top]
+        return self._external_first(tuple(_lowest_med(equal)))
+
+    def paths(self, prefix: Prefix) -> tuple[Path, ...]:
+        """Give all accepted paths to the prefix, sorted by peer."""
+        family = prefix.family
+        found = []
+        for peer, tables in self._tables.items():
+            attributes = tables[family].accepted.get(prefix)
+            if attributes is not None:
+                found.append(Path(peer, attributes, prefix in tables[family].stale))
+        found.sort(key=_peer_of)
+        return tuple(found)
+
+    def rejections(self, prefix: Prefix) -> tuple[Rejection, ...]:
+        """Give the refused paths to the prefix with the reasons, sorted by peer."""
+        found = []
+        for peer, tables in sorted(self._tables.items()):
+            entry = tables[prefix.family].rejected.get(prefix)
+            if entry is not None:
+                found.append(Rejection(peer, *entry))
+        return tuple(found)
+
+    def prefixes(self) -> set[Prefix]:
+        """Give all prefixes that have at least one accepted path."""
+        return set().union(
+            *(table.accepted for tables in self._tables.values() for table in tables.values())
+        )
+
+    def rejected_prefixes(self) -> set[Prefix]:
+        """Give all prefixes of which at least one path was refused."""
+        return set().union(
+            *(table.rejected for tables in self._tables.values() for table in tables.values())
+        )
+
+    def counts(self, peer: PeerId, family: int) -> Counts:
+        """Count what the peer announced; zeros for an unknown peer. Constant time."""
+        table = self._tables.get(peer, {}).get(family)
+        if table is None:
+            return Counts()
+        return Counts(
+            accepted=len(table.accepted), rejected=len(table.rejected), stale=len(table.stale)
+        )
+
+    def has_stale(self) -> bool:
+        """Tell whether any path waits to be learned again."""
+        return any(t.stale for tables in self._tables.values() for t in tables.values())
+
+    def _update(self, event: Updated) -> None:
+        settings = self._peers.get(event.peer)
+        if settings is None:
+            return
+        tables = self._tables[event.peer]
+        for prefix in event.withdrawn:
+            table = tables[prefix[0]]
+            if table.accepted.pop(prefix, None) is not None:
+                self._changed.add(prefix)
+                table.stale.discard(prefix)
+            else:
+                table.rejected.pop(prefix, None)
+        evaluate, local_asn = self._policy.evaluate, settings.local_asn
+        for prefix, attributes in event.announced:
+            table = tables[prefix[0]]
+            accepted, reason = evaluate(prefix, attributes, local_asn)
+            self._store(table, prefix, attributes, None if accepted else reason)
+            if table.stale:
+                table.stale.discard(prefix)
+
+    def _store(
+        self, table: _Table, prefix: Prefix, attributes: Attributes, reason: str | None
+    ) -> None:
+        if reason is None:
+            before = table.accepted.get(prefix)
+            if before is not attributes and before != attributes:
+                table.accepted[prefix] = attributes
+                self._changed.add(prefix)
+            if table.rejected:
+                table.rejected.pop(prefix, None)
+        else:
+            if table.accepted.pop(prefix, None) is not None:
+                self._changed.add(prefix)
+            table.rejected[prefix] = (attributes, reason)
+
+    def _remove(self, table: _Table, prefixes: set[Prefix]) -> None:
+        for prefix in prefixes:
+            del table.accepted[prefix]
+        self._changed |= prefixes
+
+    def _judge_again(self, table: _Table, local_asn: int) -> None:
+        everything = [
+            *table.accepted.items(),
+            *((prefix, entry[0]) for prefix, entry in table.rejected.items()),
+        ]
+        for prefix, attributes in everything:
+            verdict = self._policy.evaluate(prefix, attributes, local_asn)
+            self._store(table, prefix, attributes, None if verdict.accepted else verdict.reason)
+        table.stale &= table.accepted.keys()
+
+    def _rank(self, path: Path) -> tuple[int, int, int]:
+        attributes = path.attributes
+        preference = DEFAULT_LOCAL_PREFERENCE
+        if GRACEFUL_SHUTDOWN in attributes.communities:
+            preference = 0
+        elif self._peers[path.peer].is_internal and attributes.local_preference is not None:
+            preference = attributes.local_preference
+        return (-preference, attributes.path_length, attributes.origin)
+
+    def _external_first(self, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+        external = tuple(path for path in paths if not self._peers[path.peer].is_internal)
+        return external or paths
+
+
+def _families() -> dict[int, _Table]:
+    return {family: _Table() for family in BITS}
+
+
+def _peer_of(path: Path) -> PeerId:
+    return path.peer
+
+
+def _lowest_med(paths: list[Path]) -> Iterator[Path]:
+    lowest: dict[int | None, int] = {}
+    for path in paths:
+        asn, med = path.attributes.neighboring_asn, path.attributes.med or 0
+        lowest[asn] = min(med, lowest.get(asn, med))
+    for path in paths:
+        if (path.attributes.med or 0) == lowest[path.attributes.neighboring_asn]:
+            yield path

@@ -1,0 +1,293 @@
+"""Session: what each peer's session is doing and why it last went down. PURE.
+
+A table (state, input) -> state, as far as the speaker lets us see the state machine of
+RFC 4271 section 8; a pair that is missing is an error, not a guess. Clock readings are given
+in: `at` is wall time in seconds since the epoch.
+
+Names of NOTIFICATIONs: RFC 4271 section 4.5 and 6, RFC 4486, RFC 6608, RFC 8538, RFC 9384;
+the text of an administrative shutdown: RFC 9003.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import assert_never
+
+from bgp.errors import BgpError
+from bgp.event import (
+    Connected,
+    Direction,
+    EndOfRib,
+    Notified,
+    Opened,
+    PeerEvent,
+    Refreshed,
+    Sent,
+    SessionDown,
+    SessionUp,
+    Updated,
+)
+from bgp.nlri import Prefix
+from bgp.peer import PeerId
+
+
+class State(StrEnum):
+    """States of RFC 4271 section 8.2.2; Active and OpenConfirm cannot be seen from here."""
+
+    IDLE = "idle"
+    """The speaker does not run."""
+    CONNECT = "connect"
+    """The speaker dials."""
+    OPEN_SENT = "open_sent"
+    """TCP stands, OPEN and KEEPALIVE are being exchanged."""
+    ESTABLISHED = "established"
+
+
+class Input(StrEnum):
+    """What moves a session."""
+
+    START = "start"
+    STOP = "stop"
+    CONNECTED = "connected"
+    OPENED = "opened"
+    UP = "up"
+    DOWN = "down"
+    NOTIFIED = "notified"
+    MESSAGE = "message"
+
+
+TRANSITIONS: dict[tuple[State, Input], State] = {
+    (State.IDLE, Input.START): State.CONNECT,
+    (State.IDLE, Input.STOP): State.IDLE,
+    (State.CONNECT, Input.START): State.CONNECT,
+    (State.CONNECT, Input.STOP): State.IDLE,
+    (State.CONNECT, Input.CONNECTED): State.OPEN_SENT,
+    (State.CONNECT, Input.DOWN): State.CONNECT,
+    (State.CONNECT, Input.NOTIFIED): State.CONNECT,
+    (State.OPEN_SENT, Input.START): State.CONNECT,
+    (State.OPEN_SENT, Input.STOP): State.IDLE,
+    (State.OPEN_SENT, Input.CONNECTED): State.OPEN_SENT,
+    (State.OPEN_SENT, Input.OPENED): State.OPEN_SENT,
+    (State.OPEN_SENT, Input.NOTIFIED): State.OPEN_SENT,
+    (State.OPEN_SENT, Input.UP): State.ESTABLISHED,
+    (State.OPEN_SENT, Input.DOWN): State.CONNECT,
+    (State.ESTABLISHED, Input.START): State.CONNECT,
+    (State.ESTABLISHED, Input.STOP): State.IDLE,
+    (State.ESTABLISHED, Input.NOTIFIED): State.ESTABLISHED,
+    (State.ESTABLISHED, Input.MESSAGE): State.ESTABLISHED,
+    (State.ESTABLISHED, Input.DOWN): State.CONNECT,
+}
+
+
+class TransitionError(BgpError):
+    """The speaker told something that cannot happen in this state."""
+
+    def __init__(self, peer: PeerId, state: State, given: Input) -> None:
+        super().__init__(peer, state, given)
+        self.peer = peer
+        self.state = state
+        self.given = given
+
+    def __str__(self) -> str:
+        return f"peer {self.peer}: input {self.given} in state {self.state}"
+
+
+CODES = {
+    1: "message header error",
+    2: "OPEN message error",
+    3: "UPDATE message error",
+    4: "hold timer expired",
+    5: "finite state machine error",
+    6: "cease",
+    7: "ROUTE-REFRESH message error",
+}
+SUBCODES = {
+    (1, 1): "connection not synchronized",
+    (1, 2): "bad message length",
+    (1, 3): "bad message type",
+    (2, 1): "unsupported version number",
+    (2, 2): "bad peer AS",
+    (2, 3): "bad BGP identifier",
+    (2, 4): "unsupported optional parameter",
+    (2, 6): "unacceptable hold time",
+    (2, 7): "unsupported capability",
+    (2, 11): "role mismatch",
+    (3, 1): "malformed attribute list",
+    (3, 2): "unrecognized well-known attribute",
+    (3, 3): "missing well-known attribute",
+    (3, 4): "attribute flags error",
+    (3, 5): "attribute length error",
+    (3, 6): "invalid ORIGIN attribute",
+    (3, 8): "invalid NEXT_HOP attribute",
+    (3, 9): "optional attribute error",
+    (3, 10): "invalid network field",
+    (3, 11): "malformed AS_PATH",
+    (5, 1): "unexpected message in OpenSent state",
+    (5, 2): "unexpected message in OpenConfirm state",
+    (5, 3): "unexpected message in Established state",
+    (6, 1): "maximum number of prefixes reached",
+    (6, 2): "administrative shutdown",
+    (6, 3): "peer de-configured",
+    (6, 4): "administrative reset",
+    (6, 5): "connection rejected",
+    (6, 6): "other configuration change",
+    (6, 7): "connection collision resolution",
+    (6, 8): "out of resources",
+    (6, 9): "hard reset",
+    (6, 10): "BFD down",
+    (7, 1): "invalid message length",
+}
+
+
+def name_notification(code: int, subcode: int) -> str:
+    """Give the standard words for a NOTIFICATION; numbers for what no RFC names."""
+    name = SUBCODES.get((code, subcode))
+    return name or CODES.get(code, "unknown error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Everything to know about the session with one peer; replaced, never changed."""
+
+    peer: PeerId
+    state: State = State.IDLE
+    since: float
+    """When the present state began."""
+    last_down: str = ""
+    """Why the last established session ended or the last attempt failed; "" if neither."""
+    last_down_at: float | None = None
+    times_down: int = 0
+    """Established sessions lost since the agent started."""
+    remote: Opened | None = None
+    """The peer's OPEN of this session; kept after it ended, for graceful restart."""
+    local: Opened | None = None
+    notification: str = ""
+    """Of the session now ending; becomes `last_down`."""
+    end_of_rib_received: frozenset[int] = frozenset()
+    end_of_rib_sent: frozenset[int] = frozenset()
+    announced: frozenset[Prefix] = field(default=frozenset(), repr=False)
+    """What we have announced on this session and not withdrawn (Adj-RIB-Out)."""
+
+    @property
+    def is_established(self) -> bool:
+        """Tell whether routes are exchanged."""
+        return self.state is State.ESTABLISHED
+
+    @property
+    def hold_time_s(self) -> int | None:
+        """Negotiated hold time, the smaller of both OPENs (RFC 4271 section 4.2)."""
+        if self.remote is None or self.local is None:
+            return None
+        return min(self.remote.hold_time_s, self.local.hold_time_s)
+
+    @property
+    def families(self) -> frozenset[int]:
+        """Families that both OPENs offered."""
+        if self.remote is None or self.local is None:
+            return frozenset()
+        return self.remote.families & self.local.families
+
+    def announced_in(self, family: int) -> int:
+        """Count what we have announced in the family."""
+        return sum(1 for prefix in self.announced if prefix.family == family)
+
+    def uptime_s(self, at: float) -> float:
+        """Give for how long the session has been established; 0 if it is not."""
+        return max(0.0, at - self.since) if self.is_established else 0.0
+
+
+def start(session: Session, at: float) -> Session:
+    """The speaker started: the session dials anew."""
+    return _move(session, Input.START, at, "the speaker restarted")
+
+
+def stop(session: Session, at: float, reason: str) -> Session:
+    """The speaker went away, and the session with it, for the reason given in words."""
+    return _move(session, Input.STOP, at, reason)
+
+
+def advance(session: Session, event: PeerEvent, at: float) -> Session:
+    """Give the session after the event. Raises TransitionError for an impossible one."""
+    match event:
+        case Connected():
+            fresh = _move(session, Input.CONNECTED, at)
+            return replace(fresh, remote=None, local=None, notification="")
+        case Opened():
+            moved = _move(session, Input.OPENED, at)
+            if event.direction is Direction.SENT:
+                return replace(moved, local=event)
+            return replace(moved, remote=event)
+        case SessionUp():
+            return _move(session, Input.UP, at)
+        case Notified():
+            return replace(_move(session, Input.NOTIFIED, at), notification=_describe(event))
+        case SessionDown():
+            return _move(session, Input.DOWN, at, session.notification or _translate(event.reason))
+        case EndOfRib() | Sent() | Updated() | Refreshed():
+            return _exchange(_move(session, Input.MESSAGE, at), event)
+    assert_never(event)
+
+
+def _exchange(session: Session, event: EndOfRib | Sent | Updated | Refreshed) -> Session:
+    if isinstance(event, EndOfRib):
+        received = session.end_of_rib_received | {event.family}
+        return replace(session, end_of_rib_received=received)
+    return _sent(session, event) if isinstance(event, Sent) else session
+
+
+def _move(session: Session, given: Input, at: float, reason: str = "") -> Session:
+    try:
+        state = TRANSITIONS[session.state, given]
+    except KeyError:
+        raise TransitionError(session.peer, session.state, given) from None
+    was_established = session.is_established
+    if state is session.state and given is not Input.DOWN:
+        return session
+    session = replace(session, state=state, since=session.since if state is session.state else at)
+    if state is State.ESTABLISHED:
+        return replace(
+            session,
+            end_of_rib_received=frozenset(),
+            end_of_rib_sent=frozenset(),
+            announced=frozenset(),
+        )
+    if reason and given in (Input.DOWN, Input.STOP, Input.START):
+        if was_established or given is Input.DOWN:
+            session = replace(session, last_down=reason, last_down_at=at)
+        session = replace(
+            session,
+            times_down=session.times_down + was_established,
+            notification="",
+            announced=frozenset(),
+        )
+    return session
+
+
+def _sent(session: Session, event: Sent) -> Session:
+    if event.announced or event.withdrawn:
+        announced = session.announced.difference(event.withdrawn).union(event.announced)
+        session = replace(session, announced=announced)
+    if event.end_of_rib is not None:
+        sent = session.end_of_rib_sent | {event.end_of_rib}
+        session = replace(session, end_of_rib_sent=sent)
+    return session
+
+
+def _describe(event: Notified) -> str:
+    name = name_notification(event.code, event.subcode)
+    text = f': "{event.text}"' if event.text else ""
+    return f"{name} ({event.code}/{event.subcode}), {event.direction}{text}"
+
+
+def _translate(reason: str) -> str:
+    return _PHRASES.get(reason, reason or "the speaker gave no reason")
+
+
+_PHRASES = {
+    "closing connection": "peer closed the connection",
+    "graceful restarted negotiated, closing without sending any notification": (
+        "closed by us without a NOTIFICATION, so that graceful restart applies"
+    ),
+}
+"""What ExaBGP 5.0.15 says (reactor/peer.py), in our words."""
