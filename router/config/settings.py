@@ -1,0 +1,63 @@
+"""What the route agent is told, frozen after validation. PURE.
+
+Each field says its unit and why its default is what it is; the configuration reference in
+docs/operations.md follows this file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from bgp.nlri import Prefix
+from bgp.peer import PeerSettings
+from bgp.policy import AcceptRule, ImportPolicy, cluster_rule
+from router.model.link import Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """Everything `podroute router` reads from its file."""
+
+    node: str
+    """Name of this node; default: the host name."""
+    router_id: IPv4Address
+    """BGP identifier; default: the first IPv4 node address."""
+    local_asn: int
+    node_addresses: tuple[Address, ...]
+    """Addresses by which other nodes reach this one; the first of a family is the source of
+    host-network traffic to pods."""
+    pod_cidrs: tuple[Prefix, ...]
+    announce_pod_cidrs: bool
+    announce_node_addresses: bool
+    """Announced as /32 and /128, each only while it stands on a link of the node."""
+    pod_prefixes: tuple[Prefix, ...]
+    """Cluster-wide: every node's pod CIDRs lie inside. Accepted down to /28 and /124."""
+    node_prefixes: tuple[Prefix, ...]
+    """Cluster-wide: every node's addresses lie inside. Accepted as /32 and /128 only."""
+    service_prefixes: tuple[Prefix, ...]
+    """kube-proxy's: never accepted from a peer."""
+    also_accept: tuple[AcceptRule, ...]
+    accept_default: bool
+    graceful_restart_s: int
+    """Restart time told to peers (RFC 4724): longer than replacing the agent takes."""
+    deferral_s: int
+    """How long routes found at start, or stale ones, wait for a peer's End-of-RIB."""
+    mtu: int | None
+    """MTU of pod links in bytes; None takes the smallest of the links toward the peers."""
+    peers: tuple[PeerSettings, ...]
+    speaker_uid: int
+    speaker_gid: int
+
+    def import_policy(self) -> ImportPolicy:
+        """Return the import guard (design, invariant 11)."""
+        return ImportPolicy(
+            cluster=(
+                *(cluster_rule(prefix) for prefix in self.pod_prefixes),
+                *(cluster_rule(prefix, hosts_only=True) for prefix in self.node_prefixes),
+            ),
+            own=(*self.pod_cidrs, *(Prefix.from_address(a) for a in self.node_addresses)),
+            services=self.service_prefixes,
+            also_accept=self.also_accept,
+            accept_default=self.accept_default,
+        )

@@ -1,0 +1,95 @@
+"""Read single words of the configuration. PURE; each raises ValueError saying what it expects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Address, ip_address, ip_network
+
+from bgp.nlri import Prefix
+from bgp.peer import MAX_ASN
+from router.model.link import Address
+
+_NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_MAX_HALF = 0xFFFF
+
+
+def asn(text: str) -> int:
+    """Read an AS number, plain or in the dotted form of RFC 5396."""
+    high, dot, low = text.partition(".")
+    digits = high.isascii() and high.isdigit() and (not dot or (low.isascii() and low.isdigit()))
+    if digits and dot and int(high) <= _MAX_HALF and int(low) <= _MAX_HALF:
+        number = (int(high) << 16) + int(low)
+    elif digits and not dot:
+        number = int(high)
+    else:
+        raise ValueError(f"{text!r} is not an AS number such as 65001 or 64512.1")
+    if not 1 <= number <= MAX_ASN:
+        raise ValueError(f"AS number {text} is outside 1..{MAX_ASN}")
+    return number
+
+
+def address(text: str) -> Address:
+    """Read an IPv4 or IPv6 address."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        hint = "; an address here has no /length" if "/" in text else ""
+        raise ValueError(f"{text!r} is not an IP address{hint}") from None
+
+
+def ipv4(text: str) -> IPv4Address:
+    """Read an IPv4 address."""
+    found = address(text)
+    if not isinstance(found, IPv4Address):
+        raise ValueError(f"{text!r} must be an IPv4 address")
+    return found
+
+
+def prefix(text: str) -> Prefix:
+    """Read a prefix with its length; host bits must be zero."""
+    if "/" not in text:
+        raise ValueError(f"{text!r} needs a length, such as {text}/24")
+    try:
+        return Prefix.from_network(ip_network(text))
+    except ValueError as error:
+        raise ValueError(str(error)) from None
+
+
+def boolean(text: str) -> bool:
+    """Read true or false."""
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"{text!r} must be true or false")
+    return text.lower() == "true"
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers within bounds, both included."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
+            raise ValueError(f"{text!r} must be a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def node_name(text: str) -> str:
+    """Read a node's name: what Kubernetes accepts (RFC 1123 subdomain)."""
+    if not _NODE_NAME.fullmatch(text):
+        raise ValueError(f"{text!r} must be lower-case letters, digits, '-' and '.'")
+    return text
+
+
+def word(text: str) -> str:
+    """Read any word that is not empty."""
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+def path(text: str) -> str:
+    """Read an absolute path."""
+    if not text.startswith("/"):
+        raise ValueError(f"{text!r} must be an absolute path")
+    return text

@@ -1,0 +1,87 @@
+"""From best paths and links to what each prefix should look like in the FIB. PURE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bgp.nlri import Prefix
+from bgp.path import Path
+from router.model.fib import Hop
+from router.model.link import Address, Links
+from router.reconcile.fib import Want
+
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Metrics of learned routes; a default route gets one worse than any foreign default."""
+
+    learned: int
+    default: int
+
+
+def resolve(next_hop: Address, links: Links) -> Hop | str:
+    """Return the hop for a BGP next hop, or in words why there is none now.
+
+    The next hop must stand on a connected network of a link that is up and has carrier: the
+    kernel removes nexthop objects of any other (nh_netdev_event, net/ipv4/nexthop.c).
+    """
+    link = links.on_link(next_hop)
+    if link is None:
+        return f"next hop {next_hop} is on no connected network"
+    if not link.up:
+        return f"link {link.name} toward next hop {next_hop} is down"
+    if not link.carrier:
+        return f"link {link.name} toward next hop {next_hop} has no carrier"
+    return Hop(next_hop.version, int(next_hop), link.index)
+
+
+class Resolver:
+    """`resolve` with its answers kept, for one observation of the links."""
+
+    def __init__(self, links: Links) -> None:
+        """Start without answers."""
+        self._links = links
+        self._answers: dict[Address, Hop | str] = {}
+
+    def __call__(self, next_hop: Address) -> Hop | str:
+        """Return the hop or the reason."""
+        answer = self._answers.get(next_hop)
+        if answer is None:
+            answer = self._answers[next_hop] = resolve(next_hop, self._links)
+        return answer
+
+
+def want(
+    prefix: Prefix,
+    paths: Iterable[Path],
+    resolver: Resolver,
+    metrics: Metrics,
+    sources: dict[int, int],
+) -> Want | None:
+    """Return what the prefix needs, or None when no path can be used.
+
+    `sources` gives the node's own address of each family, by which its host-network traffic
+    reaches pods with the right source (design D8).
+    """
+    hops = {hop for path in paths if isinstance(hop := resolver(path.attributes.next_hop), Hop)}
+    if not hops:
+        return None
+    return Want(
+        hops=tuple(sorted(hops)),
+        metric=metrics.learned if prefix.length else metrics.default,
+        source=sources.get(prefix.family, 0),
+    )
+
+
+def preferred_sources(node_addresses: Iterable[Address], links: Links) -> dict[int, int]:
+    """Return the first node address of each family that stands on a link.
+
+    The kernel refuses a preferred source that the node does not have.
+    """
+    sources: dict[int, int] = {}
+    for address in node_addresses:
+        if links.holds(address):
+            sources.setdefault(address.version, int(address))
+    return sources

@@ -1,0 +1,81 @@
+"""The sysctls a routed node needs: one table (design D13). PURE.
+
+Keys are paths below /proc/sys. A value is written only when it differs, and the table says
+why, so that an operator who finds it changed also finds the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+FORWARDING_IPV4: Final = "net/ipv4/ip_forward"
+FORWARDING_IPV6: Final = "net/ipv6/conf/all/forwarding"
+_HASH_IPV4: Final = "net/ipv4/fib_multipath_hash_policy"
+_HASH_IPV6: Final = "net/ipv6/fib_multipath_hash_policy"
+_STRICT: Final = "1"
+_LOOSE: Final = "2"
+
+
+class SysctlWrite(NamedTuple):
+    """One value to write."""
+
+    key: str
+    value: str
+    why: str
+
+    def describe(self) -> str:
+        """Return the operation in one line."""
+        return f"sysctl {self.key} = {self.value}: {self.why}"
+
+
+def keys(uplinks: Iterable[str], advertised: Iterable[str]) -> tuple[str, ...]:
+    """Return the keys whose values `plan_sysctls` wants to see."""
+    return (
+        FORWARDING_IPV4,
+        FORWARDING_IPV6,
+        _HASH_IPV4,
+        _HASH_IPV6,
+        "net/ipv4/conf/all/rp_filter",
+        *(_rp_filter(name) for name in uplinks),
+        *(_accept_ra(name) for name in advertised),
+    )
+
+
+def plan_sysctls(
+    current: Mapping[str, str], uplinks: Iterable[str], advertised: Iterable[str]
+) -> list[SysctlWrite]:
+    """Return the writes that are missing, in the order in which they must happen.
+
+    `uplinks` are the links toward the peers, `advertised` those with a default route from a
+    router advertisement. A key absent from `current` does not exist here (no IPv6).
+    """
+    plan: list[SysctlWrite] = []
+
+    def want(key: str, value: str, why: str) -> None:
+        if key in current and current[key] != value:
+            plan.append(SysctlWrite(key, value, why))
+
+    # Before forwarding: turning it on drops the routes of links with accept_ra 1
+    # (addrconf_sysctl_forward, net/ipv6/addrconf.c).
+    for name in advertised:
+        if current.get(_accept_ra(name)) == "1":
+            want(_accept_ra(name), "2", "keep the advertised default route while forwarding")
+    want(FORWARDING_IPV4, "1", "the node routes for its pods")
+    want(FORWARDING_IPV6, "1", "the node routes for its pods")
+    want(_HASH_IPV4, "1", "spread flows over the ToRs by their ports too")
+    want(_HASH_IPV6, "1", "spread flows over the ToRs by their ports too")
+    # The larger of `all` and the link's own counts (Documentation/networking/ip-sysctl.rst).
+    strict_everywhere = current.get("net/ipv4/conf/all/rp_filter") == _STRICT
+    for name in uplinks:
+        if current.get(_rp_filter(name)) == _STRICT or strict_everywhere:
+            want(_rp_filter(name), _LOOSE, "answers may arrive over the other ToR")
+    return plan
+
+
+def _rp_filter(link: str) -> str:
+    return f"net/ipv4/conf/{link}/rp_filter"
+
+
+def _accept_ra(link: str) -> str:
+    return f"net/ipv6/conf/{link}/accept_ra"
