@@ -1,1 +1,1 @@
-"""The composition root: agent, configuration, kernel, command line; stands on cni and bgp."""
+"""The route agent and the command `podroute`: the only package that touches kernel and cluster."""

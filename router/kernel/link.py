@@ -12,6 +12,7 @@ from pyroute2 import IPRoute
 from router.kernel.errors import KernelError
 from router.model.link import InterfaceAddress, Link, Links
 
+_RTPROT_RA: Final = 9
 _IFF_UP: Final = 0x1
 _IFF_LOWER_UP: Final = 0x10000
 _IFA_F_UNUSABLE: Final = 0x40 | 0x08 | 0x20
@@ -43,6 +44,21 @@ class LinkTable:
             )
         except OSError as error:
             raise KernelError(error.errno or 0, "list links and addresses") from error
+
+    def advertised(self) -> tuple[str, ...]:
+        """Return the links with an IPv6 default route from a router advertisement."""
+        try:
+            routes = self._netlink.get_routes(family=socket.AF_INET6, proto=_RTPROT_RA)
+            indexes = {
+                route.get("RTA_OIF")
+                for route in routes
+                if route["proto"] == _RTPROT_RA and not route["dst_len"]
+            }
+            return tuple(
+                sorted(link.name for link in self.observe().all if link.index in indexes)
+            )
+        except OSError as error:
+            raise KernelError(error.errno or 0, "list advertised default routes") from error
 
 
 def _address(message: Mapping[str, Any]) -> InterfaceAddress | None:

@@ -22,9 +22,13 @@ class Hop(NamedTuple):
     gateway: int
     ifindex: int
 
+    @property
+    def address(self) -> IPv4Address | IPv6Address:
+        """The gateway as an address."""
+        return IPv4Address(self.gateway) if self.family == IPV4 else IPv6Address(self.gateway)
+
     def __str__(self) -> str:
-        address = IPv4Address(self.gateway) if self.family == IPV4 else IPv6Address(self.gateway)
-        return f"{address} on link {self.ifindex}"
+        return f"{self.address} on link {self.ifindex}"
 
 
 Hops = tuple[Hop, ...]

@@ -11,7 +11,7 @@ losing or regaining a ToR is then one message, whatever the number of routes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Final, NamedTuple
 
 from bgp.nlri import Prefix
@@ -40,12 +40,12 @@ class Want(NamedTuple):
 
 
 def plan_routes(
-    fib: Fib, wanted: Mapping[Prefix, Want], dirty: Iterable[Prefix], *, keep_unwanted: bool
+    fib: Fib, wanted: Mapping[Prefix, Want], dirty: Iterable[Prefix], *, keep: Set[Prefix]
 ) -> list[Operation]:
     """Return the operations that make the dirty prefixes as wanted.
 
-    A dirty prefix that is not wanted is removed, unless `keep_unwanted`: after a start our
-    routes stay until the peers have told us everything (invariant 7).
+    A dirty prefix that is not wanted is removed, unless it is in `keep`: routes found at
+    start stay until the peers have told us everything (invariant 7).
     """
     planner = _Planner(fib)
     changed: list[tuple[Prefix, Want, Route | None]] = []
@@ -56,7 +56,7 @@ def plan_routes(
         want = wanted.get(prefix)
         held = fib.routes.get(prefix)
         if want is None or not want.hops:
-            if held is not None and not keep_unwanted:
+            if held is not None and prefix not in keep:
                 removed.append(DeleteRoute(prefix, held.metric))
             continue
         if held is not None and hops_of.get(held.group) == want.hops:
@@ -77,7 +77,7 @@ def plan_routes(
             removed.append(DeleteRoute(prefix, held.metric))
         else:
             routes.append(WriteRoute(prefix, route, replace=held is not None))
-    strays = [] if keep_unwanted else [DeleteRoute(*stray) for stray in sorted(fib.strays)]
+    strays = [] if keep else [DeleteRoute(*stray) for stray in sorted(fib.strays)]
     return [*planner.objects, *routes, *removed, *strays]
 
 

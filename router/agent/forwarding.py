@@ -1,0 +1,180 @@
+"""Keep the kernel's forwarding table equal to what BGP taught us (invariant 5).
+
+Level-triggered: `reconcile` observes what may have changed, plans for the prefixes that may
+be concerned, applies, and keeps the mirror in step. Calling it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from bgp.nlri import Prefix
+from bgp.rib import Rib
+from router.kernel.errors import KernelError
+from router.kernel.fib import Refusal
+from router.model.fib import Fib, Hop
+from router.model.link import Address, Links
+from router.reconcile import learned
+from router.reconcile.fib import Want, plan_own, plan_prune, plan_routes, plan_unused
+from router.reconcile.operation import DeleteRoute, Operation, WriteRoute, record
+
+_log = logging.getLogger(__name__)
+_LOGGED_OPERATIONS: Final = 5
+
+
+class FibShell(Protocol):
+    """What forwarding needs of the kernel; `router.kernel.fib.FibTable` is the real one."""
+
+    def observe(self) -> Fib:
+        """Return everything of ours."""
+
+    def apply(self, plan: list[Operation]) -> list[Refusal]:
+        """Carry out a plan; return what was refused."""
+
+
+class Forwarding:
+    """The learned routes and own-CIDR routes of one node."""
+
+    def __init__(
+        self,
+        shell: FibShell,
+        rib: Rib,
+        metrics: learned.Metrics,
+        node_addresses: tuple[Address, ...],
+    ) -> None:
+        """Observe nothing yet: the first `reconcile` does."""
+        self._shell = shell
+        self._rib = rib
+        self._metrics = metrics
+        self._node_addresses = node_addresses
+        self._links = Links.of(())
+        self._resolver = learned.Resolver(self._links)
+        self._sources: dict[int, int] = {}
+        self._wanted: dict[Prefix, Want] = {}
+        self._dirty: set[Prefix] = set()
+        self._observed = False
+        self._found: set[Prefix] | None = None
+        """Routes found at start and not learned again yet; None before the first look."""
+        self.fib = Fib()
+        self.refused: dict[Prefix, str] = {}
+        """Prefixes the kernel did not take, and why."""
+        self.repairs = 0
+        """Routes written or removed because the kernel was not as we had left it."""
+
+    def see_links(self, links: Links) -> None:
+        """Take a new observation of the links; what the kernel removed with one is re-read."""
+        if links == self._links:
+            return
+        self._links = links
+        self._resolver = learned.Resolver(links)
+        self._sources = learned.preferred_sources(self._node_addresses, links)
+        self._observed = False
+        self._refresh(self._rib.prefixes())
+
+    def distrust(self) -> None:
+        """Re-read the kernel at the next `reconcile`: somebody else may have changed it."""
+        self._observed = False
+
+    def prune(self, dead: Callable[[Hop], bool]) -> None:
+        """Take next hops out of every group at once, before deciding anything."""
+        self._apply(plan_prune(self.fib, dead))
+
+    def reconcile(self, own: frozenset[Prefix], *, keep_found: bool) -> list[Operation]:
+        """Make the kernel as the RIB wants it; return what was carried out.
+
+        `own` are the pod CIDRs that need an `unreachable` route. With `keep_found`, routes
+        found at start stay although no peer has told them again yet. Raises KernelError when
+        the kernel's answer is unknown; the next call observes again.
+        """
+        try:
+            return self._reconcile(own, keep_found=keep_found)
+        except KernelError:
+            self._observed = False
+            raise
+
+    def _reconcile(self, own: frozenset[Prefix], *, keep_found: bool) -> list[Operation]:
+        self._refresh(self._rib.take_changed())
+        repairing = False
+        if not self._observed:
+            before, self.fib = self.fib, self._shell.observe()
+            self._observed = True
+            if self._found is None:
+                self._found = set(self.fib.routes)
+            else:
+                repairing = True
+            self._dirty |= before.routes.keys() | self.fib.routes.keys() | self._wanted.keys()
+        found = self._found or set()
+        if found and not keep_found:
+            self._dirty |= found
+            found.clear()
+        found -= self._wanted.keys() & self._dirty
+        write_own, remove_own = plan_own(self.fib, own)
+        plan = plan_routes(self.fib, self._wanted, self._dirty, keep=found)
+        self._dirty = set()
+        done = self._apply([*write_own, *plan, *remove_own])
+        done += self._apply(plan_unused(self.fib))
+        if repairing:
+            self.repairs += sum(isinstance(o, WriteRoute | DeleteRoute) for o in done)
+        return done
+
+    def _refresh(self, prefixes: Iterable[Prefix]) -> None:
+        for prefix in prefixes:
+            wanted = learned.want(
+                prefix, self._rib.best(prefix), self._resolver, self._metrics, self._sources
+            )
+            if wanted is None:
+                self._wanted.pop(prefix, None)
+                self.refused.pop(prefix, None)
+            else:
+                self._wanted[prefix] = wanted
+            self._dirty.add(prefix)
+
+    def _apply(self, plan: list[Operation]) -> list[Operation]:
+        if not plan:
+            return []
+        refusals = self._shell.apply(plan)
+        refused = {id(refusal.operation) for refusal in refusals}
+        done = [operation for operation in plan if id(operation) not in refused]
+        for operation in done:
+            record(self.fib, operation)
+            if self.refused and isinstance(operation, WriteRoute):
+                self.refused.pop(operation.prefix, None)
+        for refusal in refusals:
+            self._note_refusal(refusal)
+        shown = [operation.describe() for operation in done[:_LOGGED_OPERATIONS]]
+        if done:
+            _log.info("forwarding changed", extra={"operations": len(done), "first": shown})
+        return done
+
+    def _note_refusal(self, refusal: Refusal) -> None:
+        operation = refusal.operation
+        if isinstance(operation, WriteRoute) and refusal.errno == errno.EEXIST:
+            reason = "a route of the same prefix and metric is there and not ours"
+        else:
+            reason = refusal.detail or errno.errorcode.get(refusal.errno, str(refusal.errno))
+            # The mirror was wrong about something: look again.
+            self._observed = False
+        if isinstance(operation, WriteRoute):
+            if self.refused.get(operation.prefix) == reason:
+                return
+            self.refused[operation.prefix] = reason
+        _log.warning(
+            "kernel refused an operation",
+            extra={"operation": operation.describe(), "reason": reason},
+        )
+
+    def why_not(self, prefix: Prefix) -> str:
+        """Return in words why a prefix with accepted paths is not in the kernel; '' if it is."""
+        if prefix in self.fib.routes and prefix in self._wanted:
+            return ""
+        if prefix in self.refused:
+            return self.refused[prefix]
+        reasons = [
+            answer
+            for path in self._rib.best(prefix)
+            if isinstance(answer := self._resolver(path.attributes.next_hop), str)
+        ]
+        return "; ".join(dict.fromkeys(reasons)) or "not written yet"

@@ -1,0 +1,178 @@
+"""What the agent knows, as plain JSON values for operators. PURE given the agent's state.
+
+These forms are an interface: the CLI, scripts and the status page read them. Add keys, never
+change the meaning of one.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from bgp.nlri import IPV4, Prefix
+from bgp.path import Path
+from bgp.peer import PeerSettings
+from bgp.session import Session
+from router.agent.core import RouteAgent
+
+Json = dict[str, Any]
+FAMILY_NAMES: Final = {IPV4: "ipv4 unicast", 6: "ipv6 unicast"}
+
+
+def status(agent: RouteAgent, now: float) -> Json:
+    """Return the agent's own state."""
+    fib = agent.forwarding.fib
+    reasons = [f"{part}: {text}" for part, text in sorted(agent.problems.items())]
+    established = len(agent.sessions.established)
+    peers = len(agent.settings.peers)
+    if established < peers:
+        reasons.append(f"{peers - established} of {peers} sessions are not established")
+    reasons += [f"{prefix} is not announced: {why}" for prefix, why in agent.announcing.waiting]
+    reasons += [f"{prefix}: {why}" for prefix, why in sorted(agent.forwarding.refused.items())]
+    if agent.withdrawing:
+        reasons.insert(0, "stopping: everything is being withdrawn")
+    return {
+        "node": agent.settings.node,
+        "pid": os.getpid(),
+        "since": _time(agent.started_at),
+        "ok": not reasons,
+        "reasons": reasons,
+        "router_id": str(agent.settings.router_id),
+        "local_asn": agent.settings.local_asn,
+        "speaker": {
+            "pid": agent.shells.speaker.pid,
+            "restarts": agent.shells.speaker.restarts,
+        },
+        "peers": {"configured": peers, "established": established},
+        "pod_cidrs": [
+            {"prefix": str(cidr), "unreachable_route": cidr in fib.unreachables}
+            for cidr in agent.settings.pod_cidrs
+        ],
+        "announcing": [] if agent.withdrawing else [str(p) for p in agent.announcing.networks],
+        "routes": {
+            "learned": len(agent.rib.prefixes()),
+            "installed": len(fib.routes),
+            "refused": len(agent.forwarding.refused),
+            "repairs": agent.forwarding.repairs,
+        },
+        "waiting_for_end_of_rib": sorted(
+            {item.peer for item in agent.sessions.after_start.awaited}
+            if agent.sessions.after_start.holds(now)
+            else ()
+        ),
+        "uplinks": list(agent.uplinks),
+    }
+
+
+def peers(agent: RouteAgent, at: float) -> Json:
+    """Return every peer and its session."""
+    return {
+        "node": agent.settings.node,
+        "peers": [_peer(agent, settings, session, at) for settings, session in agent.sessions.all],
+    }
+
+
+def _peer(agent: RouteAgent, settings: PeerSettings, session: Session, at: float) -> Json:
+    remote = session.remote
+    return {
+        "name": settings.name,
+        "address": str(settings.address),
+        "remote_asn": settings.remote_asn,
+        "local_asn": settings.local_asn,
+        "state": session.state.value,
+        "since": _time(session.since),
+        "for_s": round(max(0.0, at - session.since), 1),
+        "router_id": remote.router_id if remote else None,
+        "hold_time_s": session.hold_time_s or settings.hold_time_s,
+        "graceful_restart_s": {
+            "local": settings.graceful_restart_s,
+            "remote": remote.restart_time_s if remote else None,
+        },
+        "families": {
+            FAMILY_NAMES[family]: _family(agent, settings, session, family)
+            for family in sorted(settings.families)
+        },
+        "last_down": session.last_down or None,
+        "last_down_at": _time(session.last_down_at),
+        "times_down": session.times_down,
+    }
+
+
+def _family(agent: RouteAgent, settings: PeerSettings, session: Session, family: int) -> Json:
+    counts = agent.rib.counts(settings.name, family)
+    return {
+        "received": counts.received,
+        "accepted": counts.accepted,
+        "rejected": counts.rejected,
+        "stale": counts.stale,
+        "announced": session.announced_in(family),
+        "end_of_rib_received": family in session.end_of_rib_received,
+        "end_of_rib_sent": family in session.end_of_rib_sent,
+    }
+
+
+def routes(agent: RouteAgent) -> Json:
+    """Return every prefix that a peer told us, and what became of it."""
+    rib = agent.rib
+    fib = agent.forwarding.fib
+    listed = [_route(agent, prefix) for prefix in sorted(rib.prefixes() | rib.rejected_prefixes())]
+    known = rib.prefixes()
+    kept = [
+        {"prefix": str(prefix), "paths": [], "rejected": [], "installed": True, "next_hops": hops,
+         "why_not": "kept from before the start: no peer has announced it again yet"}
+        for prefix in sorted(fib.routes.keys() - known)
+        if (hops := _hops(agent, prefix)) is not None
+    ]
+    return {"node": agent.settings.node, "routes": listed + kept}
+
+
+def _route(agent: RouteAgent, prefix: Prefix) -> Json:
+    best = {path.peer for path in agent.rib.best(prefix)}
+    paths = agent.rib.paths(prefix)
+    installed = prefix in agent.forwarding.fib.routes
+    why_not = agent.forwarding.why_not(prefix) if paths else "no accepted path"
+    return {
+        "prefix": str(prefix),
+        "paths": [_path(path, best=path.peer in best) for path in paths],
+        "rejected": [
+            {"peer": r.peer, "next_hop": str(r.attributes.next_hop), "reason": r.reason}
+            for r in agent.rib.rejections(prefix)
+        ],
+        "installed": installed,
+        "next_hops": _hops(agent, prefix) or [],
+        "why_not": why_not or None,
+    }
+
+
+def _path(path: Path, *, best: bool) -> Json:
+    attributes = path.attributes
+    return {
+        "peer": path.peer,
+        "next_hop": str(attributes.next_hop),
+        "as_path": list(attributes.as_path),
+        "origin": attributes.origin.name.lower(),
+        "med": attributes.med,
+        "communities": [f"{high}:{low}" for high, low in attributes.communities],
+        "large_communities": [":".join(map(str, c)) for c in attributes.large_communities],
+        "best": best,
+        "stale": path.stale,
+    }
+
+
+def _hops(agent: RouteAgent, prefix: Prefix) -> list[str] | None:
+    route = agent.forwarding.fib.routes.get(prefix)
+    if route is None:
+        return None
+    names = {link.index: link.name for link in agent.links.all}
+    return [
+        f"{hop.address} dev {names.get(hop.ifindex, hop.ifindex)}"
+        for hop in agent.forwarding.fib.hops_of(route.group)
+    ]
+
+
+def _time(at: float | None) -> str | None:
+    """Return wall time as RFC 3339 in UTC."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""The command `podroute`: starts the daemons and answers operators."""

@@ -1,0 +1,179 @@
+"""Arguments of `podroute` and what they start.
+
+Modules of a subcommand are imported when it runs: a daemon must not carry what only another
+one needs (the CNI server stays free of pyroute2's weight and of BGP).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+RUN_DIR: Final = Path("/run/podroute")
+CONFIG: Final = Path("/etc/podroute/config.yaml")
+_USAGE_ERROR: Final = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `podroute`; return its exit status: 0 fine, 1 failed, 2 wrong usage or input."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; point stdout elsewhere so that exit is silent.
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="podroute",
+        description="Pure-routing pod network: pods are plain hosts on your routed network.",
+    )
+    parser.add_argument("--version", action="version", version=f"podroute {_version()}")
+    parser.add_argument(
+        "--run-dir", type=Path, default=RUN_DIR, metavar="DIR", help="sockets and node facts"
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_daemons(commands)
+    _add_views(commands)
+    return parser
+
+
+def _add_daemons(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    router = commands.add_parser("router", help="run the route agent (daemon)")
+    router.add_argument("--config", type=Path, default=CONFIG, metavar="FILE")
+    router.add_argument("--check", action="store_true", help="only say whether FILE is valid")
+    _add_logging(router)
+    router.set_defaults(run=_run_router)
+    cni = commands.add_parser("cni", help="run the CNI server (daemon)")
+    _add_logging(cni)
+    cni.set_defaults(run=_run_cni)
+    stop = commands.add_parser("stop", help="end the route agent of this node")
+    stop.add_argument(
+        "--withdraw",
+        action="store_true",
+        help="first withdraw everything and wait until the peers have it",
+    )
+    stop.set_defaults(run=_run_stop)
+
+
+def _add_logging(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--log-level", default="info", choices=("debug", "info", "warning", "error")
+    )
+    parser.add_argument("--log-format", default="auto", choices=("auto", "json", "console"))
+
+
+def _add_views(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    for name, text in (
+        ("status", "what the route agent is doing"),
+        ("peers", "BGP peers and their sessions"),
+        ("routes", "learned prefixes, their paths, and whether they are in the kernel"),
+    ):
+        view = commands.add_parser(name, help=text)
+        view.add_argument("-o", "--output", default="table", choices=("table", "json"))
+        if name == "routes":
+            view.add_argument("prefix", nargs="?", help="only this prefix")
+        view.set_defaults(run=_run_view, view=name)
+
+
+def _version() -> str:
+    try:
+        return version("podroute")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _run_router(options: argparse.Namespace) -> int:
+    from router.agent.app import AlreadyRunningError, read_settings, run_router
+    from router.agent.logs import set_up_logs
+    from router.config.document import ConfigError
+
+    set_up_logs(options.log_level, options.log_format)
+    try:
+        if options.check:
+            settings = read_settings(options.config)
+            print(f"{options.config}: valid; node {settings.node}, {len(settings.peers)} peers")
+            return 0
+        return run_router(options.config, options.run_dir)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return _USAGE_ERROR
+    except OSError as error:
+        print(f"podroute router: {error}", file=sys.stderr)
+        return 1
+    except AlreadyRunningError as error:
+        print(f"podroute router: {error}", file=sys.stderr)
+        return 1
+
+
+def _run_cni(options: argparse.Namespace) -> int:
+    from cni.server.app import ServerSettings, serve
+    from router.agent.logs import set_up_logs
+    from router.kernel.podlink import open_dataplane
+
+    set_up_logs(options.log_level, options.log_format)
+    run_dir: Path = options.run_dir
+    return serve(
+        ServerSettings(
+            socket_path=run_dir / "cni.sock",
+            spool_dir=run_dir / "spool",
+            node_facts_path=run_dir / "node.json",
+            lock_path=run_dir / "cni.lock",
+        ),
+        open_dataplane(),
+    )
+
+
+def _run_stop(options: argparse.Namespace) -> int:
+    from router.cli.client import AgentUnreachableError, LocalClient
+
+    try:
+        answer = LocalClient(options.run_dir).post("/v1/stop", {"withdraw": options.withdraw})
+    except AgentUnreachableError as error:
+        print(f"podroute stop: {error}", file=sys.stderr)
+        return 1
+    if not options.withdraw:
+        print("The route agent stops. Its announcements stay with the peers until their")
+        print("graceful-restart time ends, so that a new agent takes over without loss.")
+        return 0
+    if answer.get("withdrawn"):
+        print("Everything is withdrawn, every established peer has it, and the agent stops.")
+        return 0
+    print(
+        "podroute stop: not every peer acknowledged the withdrawal in time; the agent stops"
+        " all the same, and such a peer may keep the routes until its hold or restart time ends",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def _run_view(options: argparse.Namespace) -> int:
+    import json
+
+    from router.cli import tables
+    from router.cli.client import AgentUnreachableError, LocalClient
+
+    try:
+        answer = LocalClient(options.run_dir).get(f"/v1/{options.view}")
+    except AgentUnreachableError as error:
+        print(f"podroute {options.view}: {error}", file=sys.stderr)
+        return 1
+    if options.view == "routes" and options.prefix:
+        answer["routes"] = [r for r in answer["routes"] if r["prefix"] == options.prefix]
+        if not answer["routes"]:
+            print(f"podroute routes: no peer has announced {options.prefix}", file=sys.stderr)
+            return 1
+    if options.output == "json":
+        print(json.dumps(answer, indent=2))
+    else:
+        print(tables.RENDER[options.view](answer))
+    return 0

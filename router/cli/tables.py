@@ -1,0 +1,101 @@
+"""Turn the agent's answers into text for people. PURE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+Json = Mapping[str, Any]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return aligned columns, two spaces apart."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [header, *rows]
+    ]
+    return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in its two largest units: 42s, 3m10s, 5h02m, 9d04h."""
+    whole = int(seconds)
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if days:
+        return f"{days}d{hours % 24:02d}h"
+    if hours:
+        return f"{hours}h{minutes % 60:02d}m"
+    return f"{minutes}m{whole % 60:02d}s" if minutes else f"{whole}s"
+
+
+def status(answer: Json) -> str:
+    """Return the agent's state as a short text."""
+    routes, peers, speaker = answer["routes"], answer["peers"], answer["speaker"]
+    lines = [
+        f"node {answer['node']}  AS {answer['local_asn']}  router id {answer['router_id']}",
+        f"state       {'ok' if answer['ok'] else 'NOT OK'}",
+        *(f"            - {reason}" for reason in answer["reasons"]),
+        f"agent       pid {answer['pid']}, since {answer['since']}",
+        f"speaker     pid {speaker['pid']}, restarted {speaker['restarts']} times",
+        f"sessions    {peers['established']} of {peers['configured']} established",
+        f"announcing  {', '.join(answer['announcing']) or 'nothing'}",
+        f"routes      {routes['learned']} learned, {routes['installed']} in the kernel,"
+        f" {routes['refused']} refused by it, {routes['repairs']} repaired",
+        f"uplinks     {', '.join(answer['uplinks']) or 'none'}",
+    ]
+    if answer["waiting_for_end_of_rib"]:
+        waiting = ", ".join(answer["waiting_for_end_of_rib"])
+        lines.append(f"waiting     for End-of-RIB from {waiting}; routes found at start stay")
+    return "\n".join(lines)
+
+
+def peers(answer: Json) -> str:
+    """Return one line per peer and family, then why sessions went down."""
+    header = ("PEER", "ADDRESS", "AS", "STATE", "FOR", "HOLD", "FAMILY", "RECV", "ACC", "ANN")
+    rows: list[tuple[str, ...]] = []
+    notes: list[str] = []
+    for peer in answer["peers"]:
+        for family, counts in peer["families"].items():
+            rows.append(
+                (
+                    peer["name"],
+                    peer["address"],
+                    str(peer["remote_asn"]),
+                    peer["state"],
+                    duration(peer["for_s"]),
+                    f"{peer['hold_time_s']}s",
+                    family,
+                    *(str(counts[key]) for key in ("received", "accepted", "announced")),
+                )
+            )
+        if peer["last_down"]:
+            notes.append(f"{peer['name']} last went down at {peer['last_down_at']}: {peer['last_down']}")
+    return "\n".join([table(header, rows), *(["", *notes] if notes else [])])
+
+
+def routes(answer: Json) -> str:
+    """Return one line per path, with the kernel's state of its prefix."""
+    header = ("PREFIX", "KERNEL", "PEER", "NEXT HOP", "AS PATH", "")
+    rows: list[tuple[str, ...]] = []
+    for route in answer["routes"]:
+        kernel = "yes" if route["installed"] else "no"
+        why = route["why_not"] or ""
+        for path in route["paths"]:
+            flags = [*(["best"] if path["best"] else []), *(["stale"] if path["stale"] else [])]
+            note = "; ".join([", ".join(flags), *([why] if why else [])]).strip("; ")
+            as_path = " ".join(map(str, path["as_path"]))
+            rows.append((route["prefix"], kernel, path["peer"], path["next_hop"], as_path, note))
+        for path in route["rejected"]:
+            note = f"rejected: {path['reason']}"
+            rows.append((route["prefix"], kernel, path["peer"], path["next_hop"], "", note))
+        if not route["paths"] and not route["rejected"]:
+            rows.append((route["prefix"], kernel, "-", ", ".join(route["next_hops"]), "", why))
+    return table(header, rows)
+
+
+RENDER: Final[Mapping[str, Callable[[Json], str]]] = {
+    "status": status,
+    "peers": peers,
+    "routes": routes,
+}
