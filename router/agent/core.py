@@ -231,10 +231,14 @@ class RouteAgent:
     def facts(self) -> NodeFacts:
         """Return what the CNI server must know (design D14); `generation` is the publisher's."""
         reasons = [
-            f"{part}: {text}" for part, text in self.problems.items() if part in ("links", "forwarding")
+            f"{part}: {text}"
+            for part, text in self.problems.items()
+            if part in ("links", "forwarding")
         ]
         reasons += [
-            f"{prefix}: {reason}" for prefix, reason in self.announcing.waiting if prefix in self._own
+            f"{prefix}: {reason}"
+            for prefix, reason in self.announcing.waiting
+            if prefix in self._own
         ]
         return NodeFacts(
             generation=0,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +23,12 @@ class NodeFile:
         """Make the file say `facts`; its generation is one more than the last one's."""
         before = self._written
         generation = before.generation if before is not None else 0
-        if before is not None and before == replace(facts, generation=generation):
-            if self._path.exists():
-                return
+        same = before == replace(facts, generation=generation)
+        if same and self._path.exists():
+            return
         facts = replace(facts, generation=generation + 1)
         fresh = self._path.with_suffix(".tmp")
         fresh.write_bytes(render(facts))
-        os.chmod(fresh, 0o644)
+        fresh.chmod(0o644)
         fresh.replace(self._path)
         self._written = facts

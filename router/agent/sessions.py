@@ -38,9 +38,7 @@ class Sessions:
         self._rib = rib
         self._deferral_s = deferral_s
         self._settings = {peer.name: peer for peer in peers}
-        self._sessions = {
-            peer.name: Session(peer=peer.name, since=at) for peer in peers
-        }
+        self._sessions = {peer.name: Session(peer=peer.name, since=at) for peer in peers}
         self.after_start = Deferral.begin(self._everything(), now, deferral_s)
         """Holds back the removal of kernel routes found at start."""
         self._after_speaker = Deferral()

@@ -119,8 +119,14 @@ def routes(agent: RouteAgent) -> Json:
     listed = [_route(agent, prefix) for prefix in sorted(rib.prefixes() | rib.rejected_prefixes())]
     known = rib.prefixes()
     kept = [
-        {"prefix": str(prefix), "paths": [], "rejected": [], "installed": True, "next_hops": hops,
-         "why_not": "kept from before the start: no peer has announced it again yet"}
+        {
+            "prefix": str(prefix),
+            "paths": [],
+            "rejected": [],
+            "installed": True,
+            "next_hops": hops,
+            "why_not": "kept from before the start: no peer has announced it again yet",
+        }
         for prefix in sorted(fib.routes.keys() - known)
         if (hops := _hops(agent, prefix)) is not None
     ]

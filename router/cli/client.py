@@ -57,10 +57,12 @@ class LocalClient:
                 "Routes and pods keep working as they are; nothing is learned or announced anew."
             ) from error
         except PermissionError as error:
-            raise AgentUnreachableError(f"only root may ask the route agent ({self._path})") from error
+            raise AgentUnreachableError(
+                f"only root may ask the route agent ({self._path})"
+            ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise AgentUnreachableError(
-                f"the route agent runs but does not answer at {self._path}: {error or 'timed out'}"
+                f"the route agent runs but does not answer at {self._path}: {error}"
             ) from error
         finally:
             connection.close()

@@ -7,6 +7,7 @@ one needs (the CNI server stays free of pyroute2's weight and of BGP).
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -24,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
     except BrokenPipeError:
-        # The reader (head, less) has seen enough; point stdout elsewhere so that exit is silent.
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115
+        # The reader (head, less) has seen enough; Python flushes stdout once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130

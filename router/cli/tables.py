@@ -70,7 +70,9 @@ def peers(answer: Json) -> str:
                 )
             )
         if peer["last_down"]:
-            notes.append(f"{peer['name']} last went down at {peer['last_down_at']}: {peer['last_down']}")
+            notes.append(
+                f"{peer['name']} last went down at {peer['last_down_at']}: {peer['last_down']}"
+            )
     return "\n".join([table(header, rows), *(["", *notes] if notes else [])])
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import yaml
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 
 class Problem(NamedTuple):
@@ -87,19 +88,19 @@ class Section:
             return None
         return node
 
-    def required(self, key: str, read: Callable[[str], T], instead: T) -> T:
+    def required(self, key: str, read: Callable[[str], T], instead: D) -> T | D:
         """Return a value that must be there; `instead` after noting a problem."""
         if self._take(key) is None:
             self.problem("is required", None, key)
             return instead
         return self.value(key, read, instead)
 
-    def value(self, key: str, read: Callable[[str], T], default: T) -> T:
+    def value(self, key: str, read: Callable[[str], T], default: D) -> T | D:
         """Return a scalar read by `read`, which raises ValueError saying what is expected."""
         node = self._take(key)
         return default if node is None else self._read(node, key, read, default)
 
-    def _read(self, node: yaml.Node, key: str, read: Callable[[str], T], default: T) -> T:
+    def _read(self, node: yaml.Node, key: str, read: Callable[[str], T], default: D) -> T | D:
         if not isinstance(node, yaml.ScalarNode):
             self.problem("must be a single value", node, key)
             return default
@@ -118,10 +119,9 @@ class Section:
         found: list[T] = []
         for index, item in enumerate(items):
             label = f"{key}[{index}]" if isinstance(node, yaml.SequenceNode) else key
-            before = len(self.problems)
-            value = self._read(item, label, lambda text: (read(text),), ())
-            if len(self.problems) == before:
-                found += value
+            value = self._read(item, label, read, None)
+            if value is not None:
+                found.append(value)
         return tuple(found)
 
     def section(self, key: str) -> Section:

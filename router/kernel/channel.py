@@ -121,7 +121,9 @@ class Channel:
         while start < len(requests):
             size = 0
             end = start
-            while end < len(requests) and (end == start or size + len(requests[end]) <= _BATCH_BYTES):
+            while end < len(requests) and (
+                end == start or size + len(requests[end]) <= _BATCH_BYTES
+            ):
                 size += len(requests[end])
                 end += 1
             failures += self._send_chunk(requests, start, end, what)

@@ -11,6 +11,7 @@ from bgp.nlri import IPV4, IPV6
 from router.kernel import nexthop as nexthop_wire
 from router.kernel import route as route_wire
 from router.kernel.channel import Channel
+from router.kernel.errors import KernelError
 from router.kernel.protocols import (
     LEARNED_DEFAULT_METRIC,
     LEARNED_METRIC,
@@ -76,7 +77,14 @@ class FibTable:
 
     def _observe_routes(self, fib: Fib, family: int, protocol: RouteProtocol) -> None:
         what = f"list IPv{family} routes of protocol {protocol.value}"
-        for _, payload in self._channel.dump(route_wire.dump(family, protocol), what):
+        try:
+            listed = self._channel.dump(route_wire.dump(family, protocol), what)
+        except KernelError as error:
+            # The main table is made with its first route (fib_new_table, net/ipv4).
+            if error.errno == errno.ENOENT:
+                return
+            raise
+        for _, payload in listed:
             seen = route_wire.read(payload)
             # Kernels before 4.20 ignore the filter; never trust it with ownership.
             if seen is None or seen.protocol != protocol:

@@ -54,9 +54,7 @@ class LinkTable:
                 for route in routes
                 if route["proto"] == _RTPROT_RA and not route["dst_len"]
             }
-            return tuple(
-                sorted(link.name for link in self.observe().all if link.index in indexes)
-            )
+            return tuple(sorted(link.name for link in self.observe().all if link.index in indexes))
         except OSError as error:
             raise KernelError(error.errno or 0, "list advertised default routes") from error
 

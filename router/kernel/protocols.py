@@ -11,7 +11,7 @@ from typing import Final
 
 
 class RouteProtocol(IntEnum):
-    """`rtm_protocol` and `nh_protocol` values (include/uapi/linux/rtnetlink.h leaves 73-75 free)."""
+    """`rtm_protocol` and `nh_protocol` (include/uapi/linux/rtnetlink.h leaves 73-75 free)."""
 
     POD = 73
     """Host routes to pods: /32 and /128, written by the CNI server."""

@@ -12,7 +12,6 @@ from router.model.link import Address, Links
 from router.reconcile.fib import Want
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
     """Metrics of learned routes; a default route gets one worse than any foreign default."""
