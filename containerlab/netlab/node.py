@@ -178,23 +178,24 @@ class Interface:
         One direction only: for a silently dead link, drop at `other` too. A netdev ingress chain
         sees every packet before the stack does (nf_tables, NFPROTO_NETDEV), tcpdump aside.
         """
-        table = self._table
-        self.node.run(
-            ["nft", "-f", "-"],
-            input=(
-                f"add table netdev {table}\ndelete table netdev {table}\n"
-                f"table netdev {table} {{ chain arriving {{"
-                f' type filter hook ingress device "{self.name}" priority -500; policy drop;'
-                " } }\n"
-            ),
+        rules = (
+            f"{self._forget}"
+            f"table netdev {self._table} {{\n"
+            "  chain arriving {\n"
+            f'    type filter hook ingress device "{self.name}" priority -500; policy drop;\n'
+            "  }\n"
+            "}\n"
         )
+        self.node.run(["nft", "-f", "-"], input=rules)
 
     def heal(self) -> None:
         """End `drop`. Idempotent."""
-        table = self._table
-        self.node.run(
-            ["nft", "-f", "-"], input=f"add table netdev {table}\ndelete table netdev {table}\n"
-        )
+        self.node.run(["nft", "-f", "-"], input=self._forget)
+
+    @property
+    def _forget(self) -> str:
+        # Adding what exists is no error to nft, deleting what is not there is one.
+        return f"add table netdev {self._table}\ndelete table netdev {self._table}\n"
 
     @property
     def _table(self) -> str:
