@@ -108,13 +108,13 @@ class Namespace:
             )
         return done
 
-    def popen(self, argv: Sequence[str | Path], **options: Any) -> subprocess.Popen[Any]:
-        """Start *argv* inside; its process dies with the namespace at the latest.
+    def popen(self, argv: Sequence[str | Path], **options: Any) -> subprocess.Popen[str]:
+        """Start *argv* inside (pipes are text); it dies with the namespace at the latest.
 
         The handle is nsenter's: its exit status is the program's, but signals go to ``inner_pid``.
         """
         options.setdefault("stdin", subprocess.DEVNULL)
-        return subprocess.Popen(self.argv(argv), **options)
+        return subprocess.Popen(self.argv(argv), text=True, **options)
 
     def kill(self, process: subprocess.Popen[Any], signum: int = signal.SIGKILL) -> None:
         """Send *signum* to the program behind *process* (see ``popen``), if it still runs."""

@@ -1,0 +1,45 @@
+"""Run the demo: ``./dev demo [--json] [--keep] [--quick]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from containerlab.demo.scenario import Demo
+from containerlab.measure.check import all_ok, render_json, render_table
+from containerlab.netlab.errors import LabError
+
+_AROUND = """
+The lab is still up. To look around:
+  ./dev lab exec dual-tor node1 podroute peers
+  ./dev lab exec dual-tor node1 ip route
+  ./dev lab exec dual-tor tor1 vtysh -c 'show bgp summary'
+  ./dev lab exec dual-tor node1 ip netns exec node1-pod1 ping -c 3 198.51.100.10
+  ./dev lab exec dual-tor node1 cat /run/demo/router.log
+To end it:
+  ./dev lab down dual-tor
+"""
+
+
+def main() -> int:
+    """Run, report, and return the exit status: 0 only if every check is ok."""
+    parser = argparse.ArgumentParser(
+        prog="./dev demo", description="Pods behind two ToRs, end to end, checked from outside."
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--keep", action="store_true", help="leave the lab up to look around")
+    parser.add_argument("--quick", action="store_true", help="leave the control run out")
+    options = parser.parse_args()
+    try:
+        checks = Demo(keep=options.keep, quick=options.quick).run()
+    except LabError as error:
+        sys.stderr.write(f"\ndemo: {error}\n")
+        return 1
+    sys.stdout.write(render_json(checks) if options.json else "\n" + render_table(checks))
+    if options.keep:
+        sys.stderr.write(_AROUND)
+    return 0 if all_ok(checks) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""Checks of the fabric at rest: sessions, start, reachability, sources, both uplinks."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from containerlab.demo.fabric import CLIENT_ADDRESSES, FAMILIES, Fabric, Host, wait_for
+from containerlab.demo.tor import RouteWatch
+from containerlab.measure.check import Check, at_most, exactly
+from containerlab.measure.flows import Group, Traffic
+from containerlab.measure.pings import ping_all
+from containerlab.measure.sources import Question, ask, servers
+from containerlab.netlab.node import Node
+
+START_BOUND_MS = 1000
+ECMP_S = 0.6
+# A leg counts as used if it carried at least this part of the packets.
+LEAST_SHARE = 0.05
+
+
+def start_daemons(fabric: Fabric) -> Check:
+    """Start all daemons, node by node; measure agent start to pod CIDR in each ToR's kernel."""
+    samples: dict[str, float] = {}
+    for host in fabric.hosts:
+        host.cni.start()
+        with ExitStack() as stack:
+            watches = [stack.enter_context(RouteWatch(tor)) for tor in fabric.tors]
+            started = host.agent.start()
+            wait_for(
+                lambda host=host, watches=watches: _unseen(host, watches),  # type: ignore[misc]
+                deadline_s=30,
+                what=f"{host.name}'s pod CIDRs in the ToRs' kernels",
+            )
+            for watch in watches:
+                for network in host.pod_cidrs:
+                    moment = watch.added(network)
+                    assert moment is not None
+                    key = f"{host.name} {network} {watch.tor.node.name}"
+                    samples[key] = round((moment - started) * 1000, 1)
+    return Check(
+        name="start_to_tor_fib_ms",
+        value=max(samples.values()),
+        unit="ms",
+        bound=at_most(START_BOUND_MS),
+        samples=samples,
+    )
+
+
+def _unseen(host: Host, watches: list[RouteWatch]) -> str:
+    assert host.agent.pid  # a daemon that ended says so now, not at the deadline
+    missing = [
+        f"{network} on {watch.tor.node.name}"
+        for watch in watches
+        for network in host.pod_cidrs
+        if watch.added(network) is None
+    ]
+    return f"no {', '.join(missing)}" if missing else ""
+
+
+def check_sessions(fabric: Fabric) -> Check:
+    """Count the sessions that `podroute peers` and the ToR both call established."""
+    samples: dict[str, str] = {}
+    up = 0
+    established = frozenset.union(*(tor.established() for tor in fabric.tors))
+    for host in fabric.hosts:
+        peers = json.loads(host.podroute("peers", "-o", "json"))["peers"]
+        states = {peer["address"]: peer["state"] for peer in peers}
+        for address in map(str, host.session_addresses):
+            state = states.get(address, "unknown to the agent")
+            samples[f"{host.name} to {address}"] = state
+            up += state == "established"
+    wanted = sum(len(host.session_addresses) for host in fabric.hosts)
+    faults = []
+    if len(established) < wanted:
+        faults.append(f"the ToRs themselves see only {len(established)} of {wanted} established")
+    return Check(
+        name="sessions_established",
+        value=up,
+        unit="sessions",
+        bound=exactly(wanted),
+        samples=samples,
+        faults=tuple(faults),
+    )
+
+
+def check_pings(fabric: Fabric) -> Check:
+    """Ping from every pod to every pod, itself included, in both families."""
+    addresses = [pod.address(family) for family in FAMILIES for pod in fabric.pods]
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        results = list(pool.map(lambda pod: ping_all(pod, addresses), fabric.pods))
+    flat = [result for row in results for result in row]
+    bad = [f"{r.source} to {r.address}: {r.received} of {r.sent}" for r in flat if r.lost]
+    return Check(
+        name="ping_lost",
+        value=sum(result.lost for result in flat),
+        unit="packets",
+        bound=exactly(0),
+        samples={"pairs": len(flat), "sent": sum(r.sent for r in flat), "lossy": bad},
+    )
+
+
+def _questions(fabric: Fabric) -> Iterator[Question]:
+    """Every kind of connection whose source the other end must see unchanged."""
+    one, two, three = fabric.hosts
+    first, second = one.pods
+    across = two.pods[0]
+    for family in FAMILIES:
+        own = first.address(family)
+        for name, asker, address, expected in (
+            ("pod to pod, same node", second, own, second.address(family)),
+            ("pod to pod, other node", across, own, across.address(family)),
+            ("node to its own pod", one.node, own, one.address(family)),
+            ("node to a pod elsewhere", two.node, own, two.address(family)),
+            ("pod to its own node", first, one.address(family), own),
+            ("pod to another node", first, three.address(family), own),
+            ("outside client to pod", fabric.client, own, CLIENT_ADDRESSES[family]),
+        ):
+            yield Question(
+                name=f"{name}, IPv{family}", asker=asker, address=address, expected=expected
+            )
+
+
+def check_sources(fabric: Fabric) -> Check:
+    """Connect over TCP in every direction; the receiver tells whom it sees."""
+    questions = tuple(_questions(fabric))
+    one, _, three = fabric.hosts
+    with servers((one.pods[0], one.node, three.node)):
+        answers = ask(questions)
+    return Check(
+        name="source_kept",
+        value=sum(answer.kept for answer in answers),
+        unit="connections",
+        bound=exactly(len(questions)),
+        samples=[answer.to_sample() for answer in answers],
+    )
+
+
+def check_legs(fabric: Fabric) -> Check:
+    """Send 16 flows from pod to pod and from the client to a pod; see which uplinks carry them."""
+    one, two, _ = fabric.hosts
+    target = two.pods[0]
+    samples: dict[str, dict[str, int]] = {}
+    used = []
+    for source, node in ((one.pods[0], one.node), (fabric.client, fabric.client)):
+        for family in FAMILIES:
+            group = Group(name="legs", source=source, target=target, address=target.address(family))
+            with Traffic([group]) as traffic:
+                before = _sent(node)
+                traffic.go()
+                time.sleep(ECMP_S)
+                traffic.stop()
+                counts = {name: count - before[name] for name, count in _sent(node).items()}
+            samples[f"{source.name} to {target.name}, IPv{family}"] = dict(counts)
+            enough = LEAST_SHARE * sum(counts.values())
+            used.append(sum(1 for count in counts.values() if count > max(enough, 1)))
+    return Check(
+        name="ecmp_legs_used",
+        value=min(used),
+        unit="uplinks",
+        bound=exactly(2),
+        samples=dict(samples),
+    )
+
+
+def _sent(node: Node) -> dict[str, int]:
+    """Return the packets each uplink has sent; sysfs of the node shows its own links."""
+    root = Path(f"/proc/{node.pid}/root/sys/class/net")
+    return {
+        name: int((root / name / "statistics/tx_packets").read_text()) for name in node.interfaces
+    }
