@@ -79,13 +79,14 @@ class Sessions:
         before = self._sessions.get(event.peer)
         if before is None:
             return None
+        # The RIB depends on no session state: what was announced counts even if we lost track.
+        self._rib.apply(event)
         try:
             after = bgp_session.advance(before, event, at)
         except TransitionError as error:
             _log.error("impossible session event", extra={"peer": event.peer, "error": str(error)})
             return None
         self._sessions[event.peer] = after
-        self._rib.apply(event)
         if isinstance(event, EndOfRib):
             self.after_start = self.after_start.received(event.peer, event.family)
             self._after_speaker = self._after_speaker.received(event.peer, event.family)

@@ -1,0 +1,194 @@
+"""What the kernel lists, for pod links: the requests and their answers. PURE.
+
+Layouts: include/uapi/linux/{rtnetlink,if_link,if_addr,neighbour}.h. Every request passes strict
+checking (NETLINK_GET_STRICT_CHK), so that the kernel filters by kind, family and protocol.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+
+from cni.attachment.plan import Address
+from router.kernel.message import (
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    attribute,
+    attributes,
+    get_text,
+    get_u32,
+    message,
+    nested,
+    text,
+    u32,
+)
+from router.kernel.podlink_wire import CONDEMNED_GROUP_BASE, CONDEMNED_GROUPS
+from router.kernel.protocols import POD_LINK_GROUP, RouteProtocol
+
+RTM_NEWLINK: Final = 16
+_RTM_GETLINK: Final = 18
+_RTM_GETADDR: Final = 22
+_RTM_GETROUTE: Final = 26
+_RTM_GETNEIGH: Final = 30
+
+_FAMILY: Final = {4: 2, 6: 10}
+"""IP version -> AF_INET, AF_INET6."""
+
+_IFLA_ADDRESS: Final = 1
+_IFLA_IFNAME: Final = 3
+_IFLA_LINK: Final = 5
+_IFLA_LINKINFO: Final = 18
+_IFLA_IFALIAS: Final = 20
+_IFLA_GROUP: Final = 27
+_IFLA_EXT_MASK: Final = 29
+_IFLA_INFO_KIND: Final = 1
+_RTEXT_FILTER_SKIP_STATS: Final = 8
+_IFF_UP: Final = 0x1
+_IFF_LOWER_UP: Final = 0x10000
+_IFA_ADDRESS: Final = 1
+_IFA_LOCAL: Final = 2
+_NDA_DST: Final = 1
+_NDA_LLADDR: Final = 2
+_NDA_IFINDEX: Final = 8
+_NUD_PERMANENT: Final = 0x80
+_RTA_DST: Final = 1
+_RTA_OIF: Final = 4
+_RTA_GATEWAY: Final = 5
+_RT_TABLE_MAIN: Final = 254
+_RTPROT_STATIC: Final = 4
+
+_IFINFOMSG: Final = struct.Struct("=BBHiII")
+_IFADDRMSG: Final = struct.Struct("=BBBBI")
+_RTMSG: Final = struct.Struct("=BBBBBBBBI")
+_NDMSG: Final = struct.Struct("=BBHiHBB")
+
+
+def get_link(name: str) -> bytes:
+    """Return the request for one link by name, acknowledged so that its end is seen."""
+    return message(
+        _RTM_GETLINK,
+        NLM_F_ACK,
+        _IFINFOMSG.pack(0, 0, 0, 0, 0, 0),
+        u32(_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS),
+        text(_IFLA_IFNAME, name),
+    )
+
+
+def list_veths() -> bytes:
+    """Return the request for all veth links; the kernel cannot filter by group."""
+    return message(
+        _RTM_GETLINK,
+        NLM_F_DUMP,
+        _IFINFOMSG.pack(0, 0, 0, 0, 0, 0),
+        u32(_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS),
+        nested(_IFLA_LINKINFO, attribute(_IFLA_INFO_KIND, b"veth")),
+    )
+
+
+def list_addresses() -> bytes:
+    """Return the request for all addresses of both families."""
+    return message(_RTM_GETADDR, NLM_F_DUMP, _IFADDRMSG.pack(0, 0, 0, 0, 0))
+
+
+def list_routes(version: int, protocol: int) -> bytes:
+    """Return the request for the main table's routes of one family and protocol."""
+    return message(
+        _RTM_GETROUTE,
+        NLM_F_DUMP,
+        _RTMSG.pack(_FAMILY[version], 0, 0, 0, _RT_TABLE_MAIN, protocol, 0, 0, 0),
+    )
+
+
+def list_pod_routes(version: int) -> bytes:
+    """Return the request for our host routes of one family."""
+    return list_routes(version, RouteProtocol.POD)
+
+
+def list_default_routes(version: int) -> bytes:
+    """Return the request for the static routes of one family, as they are in a pod."""
+    return list_routes(version, _RTPROT_STATIC)
+
+
+def list_neighbors(index: int) -> bytes:
+    """Return the request for the neighbors of both families on one link."""
+    return message(
+        _RTM_GETNEIGH, NLM_F_DUMP, _NDMSG.pack(0, 0, 0, 0, 0, 0, 0), u32(_NDA_IFINDEX, index)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkEntry:
+    """One link of a listing. ``peer`` is the index of a veth's other end, in its namespace."""
+
+    index: int
+    name: str
+    alias: str
+    group: int
+    peer: int
+    up: bool
+    carrier: bool
+    mac: bytes
+
+    @property
+    def is_pod_link(self) -> bool:
+        """Return whether it carries our mark, or that of a removal that has begun."""
+        return self.group == POD_LINK_GROUP or self.is_condemned
+
+    @property
+    def is_condemned(self) -> bool:
+        """Return whether its removal has begun."""
+        return 0 <= self.group - CONDEMNED_GROUP_BASE < CONDEMNED_GROUPS
+
+
+def parse_link(payload: bytes) -> LinkEntry:
+    """Parse the payload of an RTM_NEWLINK."""
+    _, _, _, index, flags, _ = _IFINFOMSG.unpack_from(payload)
+    found = attributes(payload, _IFINFOMSG.size)
+    return LinkEntry(
+        index=index,
+        name=get_text(found.get(_IFLA_IFNAME, b"")),
+        alias=get_text(found.get(_IFLA_IFALIAS, b"")),
+        group=get_u32(found[_IFLA_GROUP]) if _IFLA_GROUP in found else 0,
+        peer=get_u32(found[_IFLA_LINK]) if _IFLA_LINK in found else 0,
+        up=bool(flags & _IFF_UP),
+        carrier=bool(flags & _IFF_LOWER_UP),
+        mac=found.get(_IFLA_ADDRESS, b""),
+    )
+
+
+def parse_address(payload: bytes) -> tuple[int, Address]:
+    """Return (link index, address) of an RTM_NEWADDR."""
+    index: int = _IFADDRMSG.unpack_from(payload)[4]
+    found = attributes(payload, _IFADDRMSG.size)
+    # On a point-to-point link IFA_ADDRESS is the other end's.
+    return index, _address(found.get(_IFA_LOCAL) or found[_IFA_ADDRESS])
+
+
+def parse_route(payload: bytes) -> tuple[int, int, Address | None, Address | None]:
+    """Return (link index, prefix length, destination, gateway) of an RTM_NEWROUTE."""
+    length: int = _RTMSG.unpack_from(payload)[1]
+    found = attributes(payload, _RTMSG.size)
+    return (
+        get_u32(found[_RTA_OIF]) if _RTA_OIF in found else 0,
+        length,
+        _address(found[_RTA_DST]) if _RTA_DST in found else None,
+        _address(found[_RTA_GATEWAY]) if _RTA_GATEWAY in found else None,
+    )
+
+
+def parse_neighbor(payload: bytes) -> tuple[int, bool, Address, bytes]:
+    """Return (link index, whether permanent, address, MAC) of an RTM_NEWNEIGH."""
+    _, _, _, index, state, _, _ = _NDMSG.unpack_from(payload)
+    found = attributes(payload, _NDMSG.size)
+    return (
+        index,
+        bool(state & _NUD_PERMANENT),
+        _address(found[_NDA_DST]),
+        found.get(_NDA_LLADDR, b""),
+    )
+
+
+def _address(packed: bytes) -> Address:
+    return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)

@@ -1,0 +1,233 @@
+"""A pod link's operations as rtnetlink messages. PURE.
+
+Layouts: include/uapi/linux/{rtnetlink,if_link,if_addr,neighbour,veth}.h. What each operation is for
+stands with ``cni.attachment.plan``; the marks with ``router.kernel.protocols``.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, assert_never
+
+from cni.attachment.plan import (
+    AddAddress,
+    AddDefaultRoute,
+    AddHostRoute,
+    AddNeighbor,
+    Address,
+    BringUp,
+    CreateLink,
+    DisableAddressGeneration,
+    LinkOperation,
+    SetAlias,
+)
+from router.kernel.message import (
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    attribute,
+    message,
+    nested,
+    text,
+    u8,
+    u32,
+)
+from router.kernel.protocols import POD_LINK_GROUP, RouteProtocol
+
+RTM_NEWLINK: Final = 16
+RTM_DELLINK: Final = 17
+_RTM_SETLINK: Final = 19
+_RTM_NEWADDR: Final = 20
+_RTM_NEWROUTE: Final = 24
+_RTM_NEWNEIGH: Final = 28
+
+_AF_INET: Final = 2
+_AF_INET6: Final = 10
+_FAMILY: Final = {4: _AF_INET, 6: _AF_INET6}
+_HOST_LENGTH: Final = {4: 32, 6: 128}
+
+_IFLA_ADDRESS: Final = 1
+_IFLA_IFNAME: Final = 3
+_IFLA_MTU: Final = 4
+_IFLA_LINKINFO: Final = 18
+_IFLA_IFALIAS: Final = 20
+_IFLA_AF_SPEC: Final = 26
+_IFLA_GROUP: Final = 27
+_IFLA_NET_NS_FD: Final = 28
+_IFLA_NUM_TX_QUEUES: Final = 31
+_IFLA_NUM_RX_QUEUES: Final = 32
+_IFLA_INFO_KIND: Final = 1
+_IFLA_INFO_DATA: Final = 2
+_VETH_INFO_PEER: Final = 1
+_IFLA_INET6_ADDR_GEN_MODE: Final = 8
+_IN6_ADDR_GEN_MODE_NONE: Final = 1
+_IFF_UP: Final = 0x1
+
+_IFA_ADDRESS: Final = 1
+_IFA_LOCAL: Final = 2
+_IFA_FLAGS: Final = 8
+_IFA_F_NODAD: Final = 0x02
+_IFA_F_PERMANENT: Final = 0x80
+_IFA_F_NOPREFIXROUTE: Final = 0x200
+
+_NDA_DST: Final = 1
+_NDA_LLADDR: Final = 2
+_NUD_PERMANENT: Final = 0x80
+
+_RTA_DST: Final = 1
+_RTA_OIF: Final = 4
+_RTA_GATEWAY: Final = 5
+_RTA_PREFSRC: Final = 7
+_RT_TABLE_MAIN: Final = 254
+_RT_SCOPE_UNIVERSE: Final = 0
+_RT_SCOPE_LINK: Final = 253
+_RTN_UNICAST: Final = 1
+_RTPROT_STATIC: Final = 4
+_RTNH_F_ONLINK: Final = 4
+
+_IFINFOMSG: Final = struct.Struct("=BBHiII")
+"""family, pad, type, index, flags, change."""
+_IFADDRMSG: Final = struct.Struct("=BBBBI")
+"""family, prefixlen, flags, scope, index."""
+_RTMSG: Final = struct.Struct("=BBBBBBBBI")
+"""family, dst_len, src_len, tos, table, protocol, scope, type, flags."""
+_NDMSG: Final = struct.Struct("=BBHiHBB")
+"""family, pad, pad, index, state, flags, type."""
+
+_CREATE: Final = NLM_F_CREATE | NLM_F_EXCL
+"""Never NLM_F_REPLACE: what is there already is not ours (invariant 4)."""
+
+CONDEMNED_GROUP_BASE: Final = 0x7072_0000
+"""Groups from here to +0xffff hold pod links whose removal has begun, one batch each."""
+CONDEMNED_GROUPS: Final = 0x1_0000
+
+
+def create(operation: CreateLink, sandbox: int) -> bytes:
+    """Return the creation of both ends; to be sent alone (ADR 0022).
+
+    One queue pair: with the default, as many as there are possible CPUs, creation takes half as
+    long again, for queues that veth does not need.
+    """
+    queues = u32(_IFLA_NUM_TX_QUEUES, 1) + u32(_IFLA_NUM_RX_QUEUES, 1)
+    mtu = u32(_IFLA_MTU, operation.mtu)
+    peer = attribute(
+        _VETH_INFO_PEER,
+        _IFINFOMSG.pack(0, 0, 0, 0, 0, 0)
+        + text(_IFLA_IFNAME, operation.pod_name)
+        + attribute(_IFLA_ADDRESS, operation.pod_mac)
+        + mtu
+        + queues
+        + u32(_IFLA_NET_NS_FD, sandbox),
+    )
+    return message(
+        RTM_NEWLINK,
+        _CREATE,
+        _IFINFOMSG.pack(0, 0, 0, 0, 0, 0),
+        text(_IFLA_IFNAME, operation.host_name),
+        attribute(_IFLA_ADDRESS, operation.host_mac),
+        mtu,
+        u32(_IFLA_GROUP, POD_LINK_GROUP),
+        queues,
+        nested(
+            _IFLA_LINKINFO,
+            attribute(_IFLA_INFO_KIND, b"veth"),
+            nested(_IFLA_INFO_DATA, peer),
+        ),
+    )
+
+
+def pack(operation: LinkOperation, index: int) -> bytes:
+    """Return the message of an operation on the link with this index."""
+    match operation:
+        case DisableAddressGeneration():
+            mode = u8(_IFLA_INET6_ADDR_GEN_MODE, _IN6_ADDR_GEN_MODE_NONE)
+            return _set_link(index, nested(_IFLA_AF_SPEC, nested(_AF_INET6, mode)))
+        case BringUp():
+            body = _IFINFOMSG.pack(0, 0, 0, index, _IFF_UP, _IFF_UP)
+            return message(_RTM_SETLINK, 0, body)
+        case SetAlias(alias=alias):
+            return _set_link(index, attribute(_IFLA_IFALIAS, alias.encode()))
+        case AddAddress(address=address):
+            return _add_address(address, index)
+        case AddNeighbor(address=address, mac=mac):
+            return message(
+                _RTM_NEWNEIGH,
+                _CREATE,
+                _NDMSG.pack(_FAMILY[address.version], 0, 0, index, _NUD_PERMANENT, 0, _RTN_UNICAST),
+                attribute(_NDA_DST, address.packed),
+                attribute(_NDA_LLADDR, mac),
+            )
+        case AddDefaultRoute(gateway=gateway):
+            return _add_default_route(gateway, index)
+        case AddHostRoute():
+            return _add_host_route(operation, index)
+        case _:
+            assert_never(operation)
+
+
+def _set_link(index: int, *parts: bytes) -> bytes:
+    return message(_RTM_SETLINK, 0, _IFINFOMSG.pack(0, 0, 0, index, 0, 0), *parts)
+
+
+def _add_address(address: Address, index: int) -> bytes:
+    family = _FAMILY[address.version]
+    flags = _IFA_F_NOPREFIXROUTE | _IFA_F_PERMANENT
+    if family == _AF_INET6:
+        flags |= _IFA_F_NODAD
+    return message(
+        _RTM_NEWADDR,
+        _CREATE,
+        _IFADDRMSG.pack(family, _HOST_LENGTH[address.version], 0, _RT_SCOPE_UNIVERSE, index),
+        attribute(_IFA_LOCAL, address.packed),
+        attribute(_IFA_ADDRESS, address.packed),
+        u32(_IFA_FLAGS, flags),
+    )
+
+
+def _add_default_route(gateway: Address, index: int) -> bytes:
+    family = _FAMILY[gateway.version]
+    # IPv6 needs no onlink: its gateway is link-local.
+    flags = _RTNH_F_ONLINK if family == _AF_INET else 0
+    return message(
+        _RTM_NEWROUTE,
+        _CREATE,
+        _RTMSG.pack(
+            *(family, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE),
+            *(_RTN_UNICAST, flags),
+        ),
+        attribute(_RTA_GATEWAY, gateway.packed),
+        u32(_RTA_OIF, index),
+    )
+
+
+def _add_host_route(operation: AddHostRoute, index: int) -> bytes:
+    destination = operation.destination
+    family = _FAMILY[destination.version]
+    # ip6_route ignores the scope; IPv4 takes a route without gateway only with scope link.
+    scope = _RT_SCOPE_LINK if family == _AF_INET else _RT_SCOPE_UNIVERSE
+    parts = [attribute(_RTA_DST, destination.packed), u32(_RTA_OIF, index)]
+    if operation.preferred_source is not None:
+        parts.append(attribute(_RTA_PREFSRC, operation.preferred_source.packed))
+    return message(
+        _RTM_NEWROUTE,
+        _CREATE,
+        _RTMSG.pack(
+            *(family, _HOST_LENGTH[destination.version], 0, 0, _RT_TABLE_MAIN, RouteProtocol.POD),
+            *(scope, _RTN_UNICAST, 0),
+        ),
+        *parts,
+    )
+
+
+def delete(index: int) -> bytes:
+    """Return the removal of one link."""
+    return message(RTM_DELLINK, 0, _IFINFOMSG.pack(0, 0, 0, index, 0, 0))
+
+
+def condemn(index: int, group: int) -> bytes:
+    """Return the move of a link into a group that is about to be removed."""
+    return _set_link(index, u32(_IFLA_GROUP, group))
+
+
+def delete_group(group: int) -> bytes:
+    """Return the removal of every link in a group, in one rcu_barrier instead of one each."""
+    return message(RTM_DELLINK, 0, _IFINFOMSG.pack(0, 0, 0, 0, 0, 0), u32(_IFLA_GROUP, group))

@@ -1,0 +1,278 @@
+"""A route agent between a model of the kernel and a scripted speaker, on a clock of its own.
+
+The models refuse what the real ones refuse. What needs the real kernel or a real speaker is
+tested with them, elsewhere.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+from copy import deepcopy
+from ipaddress import ip_address, ip_interface
+
+from bgp.event import (
+    Connected,
+    Direction,
+    EndOfRib,
+    Event,
+    Opened,
+    SessionDown,
+    SessionUp,
+    SpeakerStarted,
+    Updated,
+)
+from bgp.nlri import Prefix
+from bgp.path import Attributes
+from bgp.peer import PeerId, SpeakerConfig
+from bgp.secret import Secret
+from cni.node_facts import NodeFacts
+from router.agent.core import RouteAgent, Shells
+from router.config.load import load_settings
+from router.kernel.errors import KernelError
+from router.kernel.fib import Refusal
+from router.kernel.monitor import Noticed
+from router.model.fib import Fib
+from router.model.link import Link, Links
+from router.reconcile.learned import Metrics
+from router.reconcile.operation import Operation, WriteRoute, record
+
+CONFIG = """
+node: node1
+local_asn: 65201
+node_addresses: [10.255.1.1]
+pod_cidrs: [10.244.1.0/24]
+announce: {node_addresses: true}
+cluster: {pod_prefixes: [10.244.0.0/16], node_prefixes: [10.255.0.0/16]}
+deferral_s: 120
+peers:
+  - {name: tor1, address: 10.0.1.2, remote_asn: 65101}
+  - {name: tor2, address: 10.0.2.2, remote_asn: 65102}
+"""
+
+
+class ModelKernel:
+    """A FIB, links and sysctls that tests may change behind the agent's back."""
+
+    def __init__(self) -> None:
+        self.fib = Fib()
+        self.foreign: set[Prefix] = set()
+        self.broken = False
+        self.applied: list[str] = []
+        self.noticed = Noticed(links=False, fib=False)
+        self.sysctls = {"net/ipv4/ip_forward": "0", "net/ipv6/conf/all/forwarding": "0"}
+        self.links = Links.of(
+            (
+                _link(1, "lo", "10.255.1.1/32"),
+                _link(2, "eth1", "10.0.1.3/31"),
+                _link(3, "eth2", "10.0.2.3/31", mtu=9000),
+            )
+        )
+
+    def set_carrier(self, name: str, carrier: bool) -> None:
+        """Change a link's carrier, with what the kernel does to nexthop objects on it."""
+        changed = [
+            Link(
+                index=link.index,
+                name=link.name,
+                up=True,
+                carrier=carrier if link.name == name else link.carrier,
+                mtu=link.mtu,
+                addresses=link.addresses,
+            )
+            for link in self.links.all
+        ]
+        self.links = Links.of(changed)
+        if not carrier:
+            index = next(link.index for link in changed if link.name == name)
+            self.drop_hops_on(index)
+        self.noticed = Noticed(links=True, fib=False)
+
+    def drop_hops_on(self, ifindex: int) -> None:
+        fib = self.fib
+        fib.nexthops = {i: hop for i, hop in fib.nexthops.items() if hop.ifindex != ifindex}
+        groups = {
+            g: tuple(m for m in members if m in fib.nexthops) for g, members in fib.groups.items()
+        }
+        fib.groups = {g: members for g, members in groups.items() if members}
+        fib.routes = {p: route for p, route in fib.routes.items() if route.group in fib.groups}
+
+
+class FibModel:
+    def __init__(self, kernel: ModelKernel) -> None:
+        self._kernel = kernel
+
+    def observe(self) -> Fib:
+        if self._kernel.broken:
+            raise KernelError(errno.ENOBUFS, "list routes")
+        return deepcopy(self._kernel.fib)
+
+    def apply(self, plan: list[Operation]) -> list[Refusal]:
+        if self._kernel.broken:
+            raise KernelError(errno.ENOBUFS, "write the FIB")
+        refused = []
+        for operation in plan:
+            if isinstance(operation, WriteRoute) and operation.prefix in self._kernel.foreign:
+                refused.append(Refusal(operation=operation, errno=errno.EEXIST, detail=""))
+                continue
+            record(self._kernel.fib, operation)
+            self._kernel.applied.append(operation.describe())
+        return refused
+
+
+class LinkModel:
+    def __init__(self, kernel: ModelKernel) -> None:
+        self._kernel = kernel
+
+    def observe(self) -> Links:
+        return self._kernel.links
+
+    def advertised(self) -> tuple[str, ...]:
+        return ()
+
+
+class MonitorModel:
+    def __init__(self, kernel: ModelKernel) -> None:
+        self._kernel = kernel
+
+    def take(self) -> Noticed:
+        noticed, self._kernel.noticed = self._kernel.noticed, Noticed(links=False, fib=False)
+        return noticed
+
+
+class SysctlModel:
+    def __init__(self, kernel: ModelKernel) -> None:
+        self._kernel = kernel
+
+    def read(self, keys: tuple[str, ...]) -> dict[str, str]:
+        return {key: self._kernel.sysctls[key] for key in keys if key in self._kernel.sysctls}
+
+    def write(self, key: str, value: str) -> None:
+        self._kernel.sysctls[key] = value
+
+
+class ScriptedSpeaker:
+    """Tells what the test says happened; remembers what it was told to do."""
+
+    def __init__(self, kernel: ModelKernel) -> None:
+        self._kernel = kernel
+        self.configured: list[SpeakerConfig] = []
+        self.unreachables_then: list[set[Prefix]] = []
+        self.events: list[Event] = []
+        self.pending = 0
+        self.pid: int | None = 7
+        self.restarts = 0
+
+    def configure(self, config: SpeakerConfig) -> None:
+        self.configured.append(config)
+        self.unreachables_then.append(set(self._kernel.fib.unreachables))
+
+    def poll(self, now: float) -> tuple[Event, ...]:
+        events, self.events = tuple(self.events), []
+        return events
+
+    def pending_bytes(self) -> int:
+        return self.pending
+
+
+class Bench:
+    """The agent with everything around it."""
+
+    def __init__(self, kernel: ModelKernel | None = None, config: str = CONFIG) -> None:
+        self.now = 1000.0
+        self.kernel = kernel or ModelKernel()
+        self.speaker = ScriptedSpeaker(self.kernel)
+        self.published: list[NodeFacts] = []
+        settings = load_settings(
+            config, source="test", host_name="host", read_password=lambda _: Secret("x")
+        )
+        self.agent = RouteAgent(
+            settings,
+            Shells(
+                fib=FibModel(self.kernel),
+                links=LinkModel(self.kernel),
+                monitor=MonitorModel(self.kernel),
+                sysctls=SysctlModel(self.kernel),
+                speaker=self.speaker,
+                publish=self.published.append,
+            ),
+            Metrics(learned=120, default=4_000_000),
+            monotonic=lambda: self.now,
+            wall=lambda: self.now,
+        )
+
+    def step(self, *events: Event, after_s: float = 0.0) -> None:
+        self.now += after_s
+        self.speaker.events += events
+        self.agent.step()
+
+    def establish(self, *names: str) -> None:
+        """Bring sessions up, as a speaker that has just started tells it."""
+        self.step(SpeakerStarted(pid=7))
+        for name in names:
+            self.step(*establishing(name))
+
+    def routes(self) -> dict[str, set[str]]:
+        """Return prefix -> gateways of the model kernel."""
+        fib = self.kernel.fib
+        return {
+            str(prefix): {str(hop.address) for hop in fib.hops_of(route.group)}
+            for prefix, route in fib.routes.items()
+        }
+
+
+def establishing(name: str) -> tuple[Event, ...]:
+    peer = PeerId(name)
+    opened = [
+        Opened(
+            peer=peer,
+            direction=direction,
+            asn=65000,
+            hold_time_s=9,
+            router_id="10.0.0.1",
+            families=frozenset({4}),
+            restart_time_s=120,
+            restarting=False,
+            preserved_families=frozenset({4}),
+            capabilities=frozenset(),
+        )
+        for direction in Direction
+    ]
+    here = ip_address("10.0.1.3")
+    return (
+        Connected(peer=peer, local_address=here),
+        *opened,
+        SessionUp(peer=peer, local_address=here),
+    )
+
+
+def update(name: str, *prefixes: str, withdrawn: Iterable[str] = ()) -> Updated:
+    """Return an UPDATE of tor1 or tor2 with itself as next hop."""
+    number = name.removeprefix("tor")
+    attributes = Attributes(
+        next_hop=ip_address(f"10.0.{number}.2"), as_path=(65100 + int(number), 65202)
+    )
+    return Updated(
+        peer=PeerId(name),
+        announced=tuple((Prefix.parse(p), attributes) for p in prefixes),
+        withdrawn=tuple(map(Prefix.parse, withdrawn)),
+    )
+
+
+def end_of_rib(name: str) -> EndOfRib:
+    return EndOfRib(peer=PeerId(name), family=4)
+
+
+def down(name: str) -> SessionDown:
+    return SessionDown(peer=PeerId(name), reason="peer closed the connection")
+
+
+def _link(index: int, name: str, address: str, mtu: int = 1500) -> Link:
+    return Link(
+        index=index,
+        name=name,
+        up=True,
+        carrier=True,
+        mtu=mtu,
+        addresses=(ip_interface(address),),
+    )
