@@ -1,0 +1,69 @@
+"""What the CNI server needs of the kernel; ``router.kernel.podlink`` implements it.
+
+The server decides, the dataplane does. All calls come from the server's one thread. Errors are
+``CniError`` subclasses of ``cni.spec.errors``, so that the runtime sees them as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cni.attachment.plan import Address, PodLinkPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedLink:
+    """A link in our group, as the kernel has it.
+
+    ``condemned``: its removal had begun. ``routes``: the destinations of our host routes on it.
+    """
+
+    index: int
+    name: str
+    alias: str
+    condemned: bool
+    routes: frozenset[Address]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """A pod link that left the kernel, asked for or not.
+
+    With ``error`` it did not leave: the kernel refused a removal that was asked for.
+    """
+
+    index: int
+    error: str | None = None
+
+
+class Dataplane(Protocol):
+    """Pod links in the kernel."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that polls readable when ``collect`` has something to tell."""
+
+    def observe(self) -> tuple[ObservedLink, ...]:
+        """Return every link of ours, finished or not."""
+
+    def local_addresses(self) -> frozenset[Address]:
+        """Return the node's own addresses: those a route may prefer as source."""
+
+    def create(self, plan: PodLinkPlan, sandbox: int) -> int:
+        """Carry out a plan with the pod's end in the open sandbox; return the host's index.
+
+        On return the first packet passes in both directions. On an error nothing of it is left.
+        """
+
+    def check(self, plan: PodLinkPlan, index: int, sandbox: int) -> tuple[str, ...]:
+        """Return what of the plan the kernel does not have, one line each; () if all is there."""
+
+    def remove(self, indexes: Sequence[int]) -> None:
+        """Begin to remove these links and return at once; ``collect`` tells the end of each."""
+
+    def collect(self) -> tuple[Gone, ...]:
+        """Return what happened since the last call; the link, its routes and addresses are gone."""
+
+    def close(self) -> None:
+        """Release sockets and threads; removals that have begun are finished first."""

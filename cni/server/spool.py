@@ -1,0 +1,65 @@
+"""DELs that the shim left because no server answered. SHELL.
+
+One file per request, its bytes exactly those of the socket. A file appears by rename, so what has
+a name without a leading dot is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from cni.wire import MAX_REQUEST_BYTES, MalformedFrameError, Request, parse_request
+
+log = logging.getLogger(__name__)
+
+_ABANDONED_S: Final = 120
+"""A temporary file this old has no writer: a shim ends within a minute."""
+
+
+class Spool:
+    """The spool directory."""
+
+    def __init__(self, directory: Path) -> None:
+        """Create the directory, 0700, if it is not there."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory = directory
+
+    def pending(self) -> Iterator[tuple[str, Request]]:
+        """Yield (name, request) of each spooled request, oldest first.
+
+        What no shim wrote is removed and logged: it would be there for ever.
+        """
+        for name in self._names():
+            try:
+                yield name, parse_request(self._read(name))
+            except FileNotFoundError:
+                continue
+            except (MalformedFrameError, OSError) as error:
+                log.error("spooled request unusable", extra={"file": name, "error": str(error)})
+                self.discard(name)
+
+    def discard(self, name: str) -> None:
+        """Remove a request that has been carried out."""
+        (self._directory / name).unlink(missing_ok=True)
+
+    def remove_abandoned(self) -> None:
+        """Remove the temporary files of shims that were killed."""
+        for path in self._directory.glob(".*"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                    path.unlink()
+
+    def _names(self) -> list[str]:
+        names = os.listdir(self._directory)  # noqa: PTH208  before every ADD: no Path objects
+        return sorted(name for name in names if not name.startswith("."))
+
+    def _read(self, name: str) -> bytes:
+        descriptor = os.open(self._directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(MAX_REQUEST_BYTES + 1)
