@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bgp.nlri import Prefix
+from bgp.nlri import IPAddress, Prefix
 from bgp.path import Attributes
 from bgp.peer import PeerId
 
@@ -58,7 +58,11 @@ class ConfigRejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
-    """The TCP connection stands; OPEN messages follow."""
+    """The TCP connection stands; OPEN messages follow.
+
+    ExaBGP also says so of a connection that was refused; then SessionDown follows, and no OPEN
+    of the peer comes between.
+    """
 
     peer: PeerId
 
@@ -88,6 +92,8 @@ class SessionUp:
     """The session reached Established."""
 
     peer: PeerId
+    local_address: IPAddress
+    """Our end of the connection: the next hop of what we announce on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

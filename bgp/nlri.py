@@ -51,28 +51,18 @@ class Prefix(NamedTuple):
     def parse(cls, text: str) -> Prefix:
         """Read `address/length`; an address alone is a host prefix.
 
-        Strict: host bits, zone ids, spaces and leading zeros are refused with PrefixError.
+        Strict: host bits, zone ids and spaces are refused with PrefixError.
         """
-        address, slash, length_text = text.partition("/")
-        family = IPV6 if ":" in address else IPV4
-        try:
-            packed = socket.inet_pton(
-                socket.AF_INET6 if family == IPV6 else socket.AF_INET, address
-            )
-        except (OSError, ValueError) as error:
-            raise PrefixError(text, "the address is not valid") from error
-        bits = BITS[family]
-        length = bits
-        if slash:
-            if not length_text.isascii() or not length_text.isdigit() or len(length_text) > 3:
-                raise PrefixError(text, "the length is not a number")
-            length = int(length_text)
-            if length > bits:
-                raise PrefixError(text, f"the length is above {bits}")
-        network = int.from_bytes(packed, "big")
+        family, network, length = _read(text)
         if network & _HOST_MASKS[family][length]:
             raise PrefixError(text, "host bits are set")
         return cls(family, network, length)
+
+    @classmethod
+    def parse_masked(cls, text: str) -> Prefix:
+        """Read like `parse`, but clear host bits: on the wire they mean nothing (RFC 4271 4.3)."""
+        family, network, length = _read(text)
+        return cls(family, network & ~_HOST_MASKS[family][length], length)
 
     @classmethod
     def from_network(cls, network: IPNetwork) -> Prefix:
@@ -107,3 +97,20 @@ class Prefix(NamedTuple):
         else:
             address = socket.inet_ntop(socket.AF_INET6, self.network.to_bytes(16, "big"))
         return f"{address}/{self.length}"
+
+
+def _read(text: str) -> tuple[int, int, int]:
+    address, slash, length_text = text.partition("/")
+    family, domain = (IPV6, socket.AF_INET6) if ":" in address else (IPV4, socket.AF_INET)
+    try:
+        network = int.from_bytes(socket.inet_pton(domain, address), "big")
+    except (OSError, ValueError) as error:
+        raise PrefixError(text, "the address is not valid") from error
+    if not slash:
+        return family, network, BITS[family]
+    if not (length_text.isascii() and length_text.isdigit() and len(length_text) <= 3):
+        raise PrefixError(text, "the length is not a number")
+    length = int(length_text)
+    if length > BITS[family]:
+        raise PrefixError(text, f"the length is above {BITS[family]}")
+    return family, network, length

@@ -61,7 +61,7 @@ class PeerSettings:
     password: Secret | None = field(default=None, repr=False)
     port: int = 179
     multihop_ttl: int | None = None
-    """TTL of what we send; None is the speaker's default (1 for a peer on the link)."""
+    """TTL of what we send; None is the kernel's default: our side never refuses a far peer."""
     passive: bool = False
 
     def __post_init__(self) -> None:

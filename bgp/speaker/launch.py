@@ -1,0 +1,190 @@
+"""launch: prepares what the speaker's process needs, and its command line. SHELL.
+
+ExaBGP parses what peers send, so it runs as a user of its own, without capabilities and
+without a way back (no_new_privs), with a configuration that only it can read. That user may
+not be able to reach a virtual environment (below a home directory, say): ExaBGP's package is
+then copied, unchanged, to where it can.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from bgp.errors import PermanentError
+
+DEFAULT_UID = 61179
+"""User and group of the speaker; needs no entry in /etc/passwd."""
+
+_SYSTEM_PYTHONS = (Path("/usr/bin/python3"), Path("/usr/local/bin/python3"))
+"""ExaBGP runs on any Python from 3.8 on; ours may be out of reach of the speaker's user."""
+_RELAY = Path(__file__).with_name("relay.py")
+
+
+class LaunchError(PermanentError):
+    """The speaker cannot be started on this machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerProcessSettings:
+    """Where and as whom the speaker runs."""
+
+    run_dir: Path = Path("/run/podroute/speaker")
+    """Made by us, mode 0711: configuration (0400, the speaker's), API socket, relay."""
+    uid: int = DEFAULT_UID
+    gid: int = DEFAULT_UID
+    heartbeat_s: float = 1.0
+    """How often the speaker is asked for a sign of life."""
+
+    @property
+    def config_path(self) -> Path:
+        """The generated configuration."""
+        return self.run_dir / "exabgp.conf"
+
+    @property
+    def socket_path(self) -> Path:
+        """Where the relay meets the agent."""
+        return self.run_dir / "api.sock"
+
+    @property
+    def relay_path(self) -> Path:
+        """The relay's copy, readable by the speaker's user."""
+        return self.run_dir / "relay.py"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """Interpreter and ExaBGP, as the speaker's user reaches them."""
+
+    python: Path
+    library: Path
+
+    @classmethod
+    def prepare(cls, settings: SpeakerProcessSettings) -> Installation:
+        """Make the run directory and find or copy the code. Raises LaunchError.
+
+        Idempotent; copies about 4 MB when the installed package cannot be reached.
+        """
+        own = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+        python = next((p for p in (own, *_SYSTEM_PYTHONS) if _reaches(settings, p)), None)
+        if python is None:
+            raise LaunchError(f"user {settings.uid} cannot run {own}")
+        spec = find_spec("exabgp")
+        if spec is None or spec.origin is None:
+            raise LaunchError("the exabgp package is not installed")
+        settings.run_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+        settings.run_dir.chmod(0o711)
+        write(settings.relay_path, _RELAY.read_bytes(), 0o444)
+        package = Path(spec.origin).parent
+        if _reaches(settings, package / "__init__.py"):
+            return cls(python=python, library=package.parent)
+        library = settings.run_dir / "lib"
+        shutil.rmtree(library, ignore_errors=True)
+        shutil.copytree(package, library / "exabgp")
+        _open_up(library)
+        return cls(python=python, library=library)
+
+    def relay_command(self, settings: SpeakerProcessSettings) -> tuple[str, ...]:
+        """Give the words of ExaBGP's `run` statement."""
+        return (
+            str(self.python),
+            "-I",
+            "-S",
+            str(settings.relay_path),
+            str(settings.socket_path),
+        )
+
+    def command(self, settings: SpeakerProcessSettings) -> tuple[str, ...]:
+        """Give the argument vector that drops all privileges and becomes ExaBGP.
+
+        setpriv sets the parent death signal after the user change (which clears it).
+        """
+        return (
+            "setpriv",
+            f"--reuid={settings.uid}",
+            f"--regid={settings.gid}",
+            "--clear-groups",
+            "--no-new-privs",
+            "--inh-caps=-all",
+            "--bounding-set=-all",
+            "--pdeathsig=KILL",
+            "--",
+            str(self.python),
+            "-P",
+            "-s",
+            "-m",
+            "exabgp",
+            "server",
+            str(settings.config_path),
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Give the whole environment; nothing of the agent's is passed on.
+
+        ExaBGP's acknowledgement of API commands would fill the pipe when nobody reads it; its
+        command line pipes are not wanted. Level INFO, because "loaded new configuration
+        successfully" is its only acknowledgement of a reload.
+        """
+        return {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(self.library),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "EXABGP_ROOT": "/",
+            "exabgp_api_ack": "false",
+            "exabgp_api_cli": "false",
+            "exabgp_api_respawn": "false",
+            "exabgp_daemon_drop": "false",
+            "exabgp_log_destination": "stderr",
+            "exabgp_log_level": "INFO",
+            "exabgp_log_processes": "false",
+            "exabgp_log_statistics": "false",
+        }
+
+
+def write(path: Path, content: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
+    """Put a file in place atomically, never visible with another mode or owner."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        if owner is not None:
+            os.fchown(descriptor, *owner)
+        os.fchmod(descriptor, mode)
+    temporary.replace(path)
+
+
+def _reaches(settings: SpeakerProcessSettings, path: Path) -> bool:
+    """Tell whether the speaker's user may read `path`, by the mode bits of it and its parents."""
+    if settings.uid == 0:
+        return path.exists()
+    try:
+        statuses = [path.stat(), *(parent.stat() for parent in path.resolve().parents)]
+    except OSError:
+        return False
+    needed = [stat.S_IROTH] + [stat.S_IXOTH] * (len(statuses) - 1)
+    return all(
+        _mode_for(settings, status) & bit for status, bit in zip(statuses, needed, strict=True)
+    )
+
+
+def _mode_for(settings: SpeakerProcessSettings, status: os.stat_result) -> int:
+    if status.st_uid == settings.uid:
+        return status.st_mode >> 6
+    if status.st_gid == settings.gid:
+        return status.st_mode >> 3
+    return status.st_mode
+
+
+def _open_up(library: Path) -> None:
+    for directory, _, files in os.walk(library):
+        Path(directory).chmod(0o755)
+        for name in files:
+            (Path(directory) / name).chmod(0o644)

@@ -1,0 +1,40 @@
+"""sockets: unacknowledged bytes of TCP connections, from the text of /proc/net/tcp. PURE.
+
+Format: Linux Documentation/networking/proc_net_tcp.rst. `tx_queue` counts what the process
+wrote and the other end has not acknowledged (net/ipv4/tcp_ipv4.c: write_seq - snd_una).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from ipaddress import IPv4Address, IPv6Address
+
+from bgp.nlri import IPAddress
+
+_LISTEN = "0A"
+
+
+def unacknowledged_bytes(table: str, remotes: AbstractSet[tuple[IPAddress, int]]) -> int:
+    """Sum up the send queues of the connections to these addresses and ports.
+
+    `table` is the content of /proc/<pid>/net/tcp or tcp6; lines that cannot be read count 0.
+    """
+    total = 0
+    for line in table.splitlines()[1:]:
+        fields = line.split()
+        try:
+            remote, state, queues = fields[2], fields[3], fields[4]
+            if state != _LISTEN and _endpoint(remote) in remotes:
+                total += int(queues.partition(":")[0], 16)
+        except (IndexError, ValueError):
+            continue
+    return total
+
+
+def _endpoint(text: str) -> tuple[IPAddress, int]:
+    address, _, port = text.partition(":")
+    raw = bytes.fromhex(address)
+    # 32-bit words in the byte order of the machine, which is little-endian wherever we run.
+    packed = b"".join(raw[i : i + 4][::-1] for i in range(0, len(raw), 4))
+    parsed = IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
+    return parsed, int(port, 16)
