@@ -57,7 +57,7 @@ def serve(settings: ServerSettings, dataplane: Dataplane) -> int:
     """
     with contextlib.ExitStack() as stack:
         stack.callback(dataplane.close)
-        settings.socket_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.socket_path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         try:
             lock = ServerLock(settings.lock_path, wait_s=_LOCK_WAIT_S)
         except LockHeldError as error:
