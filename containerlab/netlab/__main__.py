@@ -1,6 +1,6 @@
 """`python -m containerlab.netlab up|down|exec|list`: labs from the command line.
 
-NAME is a folder beside this package that holds one `*.clab.yml`.
+NAME is a folder beside this package that holds a `*.clab.yml`, or the path of such a file.
 """
 
 import argparse
@@ -59,6 +59,9 @@ def fabrics() -> dict[str, Path]:
 
 
 def _find(name: str) -> Path:
+    path = Path(name)
+    if name.endswith(".clab.yml") and path.is_file():
+        return path
     files = fabrics()
     if name not in files:
         known = ", ".join(files) or "none"
@@ -83,12 +86,14 @@ def _down(arguments: argparse.Namespace) -> int:
 
 def _exec(arguments: argparse.Namespace) -> int:
     lab = Lab.attach(_find(arguments.name))
-    if not arguments.argv:
+    argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
+    if not argv:
         raise LabError(f"exec {arguments.name} {arguments.node}: a command is missing")
     if arguments.node not in lab.nodes:
         known = ", ".join(lab.nodes)
-        raise LabError(f"no node {arguments.node!r}{hint(arguments.node, lab.nodes)}; {known}")
-    return lab.nodes[arguments.node].foreground(arguments.argv)
+        unknown = f"no node {arguments.node!r}{hint(arguments.node, lab.nodes)}"
+        raise LabError(f"{unknown}; lab {arguments.name} has: {known}")
+    return lab.nodes[arguments.node].foreground(argv)
 
 
 def _list(arguments: argparse.Namespace) -> int:

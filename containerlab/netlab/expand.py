@@ -43,7 +43,7 @@ def expand_variables(text: str, environment: Mapping[str, str]) -> tuple[str, tu
             lines.append(line)
         else:
             lines.append(_VARIABLE.sub(functools.partial(replace, line=number), line))
-    return "".join(lines), tuple(problems)
+    return "".join(lines), tuple(dict.fromkeys(problems))
 
 
 def expand_magic(text: str, *, lab: str, node: str) -> tuple[str, tuple[str, ...]]:

@@ -132,7 +132,9 @@ class Init:
     @property
     def is_running(self) -> bool:
         """Tell whether the node still exists."""
-        return not select.select([self._pidfd], [], [], 0)[0]
+        poller = select.poll()
+        poller.register(self._pidfd, select.POLLIN)
+        return not poller.poll(0)
 
     def popen(
         self,

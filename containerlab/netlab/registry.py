@@ -7,7 +7,6 @@ one JSON word asked, one JSON object answered, then end of file.
 
 import hashlib
 import json
-import os
 import socket
 import struct
 from pathlib import Path
@@ -25,9 +24,13 @@ def lab_name(path: Path) -> str:
 
 
 def address(path: Path) -> str:
-    """Return the abstract socket address (leading NUL) of the keeper of `path`."""
-    path = path.resolve()
-    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+    """Return the abstract socket address (leading NUL) of the keeper of `path`.
+
+    The folder's inode names it, not its path: ./dev may show two checkouts in the same place.
+    """
+    state = path.absolute().parent.stat()
+    identity = f"{state.st_dev}:{state.st_ino}:{path.name}"
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
     return f"\0{_PREFIX}/{digest}/{lab_name(path)[:60]}"
 
 
