@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Where a daemon, a plugin or a lab could have written by mistake. What other programs do there
-# while the demo runs is told apart by name below.
-_WATCHED = ("/run", "/etc", "/opt", "/var/lib", "/var/log", "/tmp", "/dev/shm")
+# while the demo runs is told apart by name below. Folder: how many levels of it.
+_WATCHED = {"/run": 3, "/etc": 3, "/opt": 3, "/var/lib": 2, "/var/log": 2, "/tmp": 1, "/dev/shm": 1}
 _OURS = ("podroute", "cni", "frr", "bird", "exabgp", "netns", "netlab", "iproute2", "demo")
-_DEPTH = 3
 # Counters and ages, which change by themselves.
 _VOLATILE = frozenset({"expires", "used", "age", "cacheinfo", "stats", "stats64", "metrics"})
 _NAMESPACES = ("net", "mnt", "pid")
@@ -80,8 +79,8 @@ def _named(what: str, entry: dict[str, object]) -> str:
 
 
 def _files() -> Iterator[str]:
-    for top in _WATCHED:
-        for path in _walk(Path(top), _DEPTH):
+    for top, depth in _WATCHED.items():
+        for path in _walk(Path(top), depth):
             if any(word in path.lower() for word in _OURS):
                 yield f"file {path}"
 

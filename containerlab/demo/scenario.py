@@ -75,7 +75,10 @@ class Demo:
             else:
                 fault = "not measured: the daemons or pods before it failed"
                 self._checks.append(failed(name, "", exactly(0), fault))
-        if ready and not self._keep:
+        if ready and self._keep:
+            with _told("the node that left comes back"):
+                _rejoin(fabric)
+        elif ready:
             self._remove_pods(fabric)
 
     def _step(self, name: str, what: str, check: Callable[[Fabric], Check], fabric: Fabric) -> bool:
@@ -122,6 +125,16 @@ class Demo:
 def _start(fabric: Fabric) -> Check:
     fabric.wait_routers()
     return steady.start_daemons(fabric)
+
+
+def _rejoin(fabric: Fabric) -> None:
+    """Start the agent of the node that left again, so that a kept lab is whole."""
+    host = fabric.hosts[-1]
+    since = time.time()
+    host.agent.start()
+    fabric.wait_fresh(host, since_epoch=since)
+    for other in fabric.hosts:
+        fabric.wait_whole(other)
 
 
 def _left_behind(before: Snapshot, spaces: frozenset[str]) -> Check:

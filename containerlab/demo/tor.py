@@ -147,3 +147,14 @@ def _route_listeners(pid: int) -> int:
     lines = Path(f"/proc/{pid}/net/netlink").read_text().splitlines()[1:]
     fields = (line.split() for line in lines)
     return sum(1 for _, kind, _, groups, *_ in fields if kind == "0" and int(groups, 16) & GROUP)
+
+
+def packets_sent(node: Node) -> dict[str, int]:
+    """Return how many packets each link end of a node has sent.
+
+    A node mounts its own sysfs, which shows the devices of its network namespace.
+    """
+    root = Path(f"/proc/{node.pid}/root/sys/class/net")
+    return {
+        name: int((root / name / "statistics/tx_packets").read_text()) for name in node.interfaces
+    }

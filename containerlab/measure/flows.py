@@ -91,7 +91,7 @@ class GroupResult:
             "attempted": self.attempted,
             "lost": self.lost,
             "twice": sum(flow.twice for flow in self.flows),
-            "worst_gap_ms": round(self.worst_gap_ms, 1),
+            "worst_gap_ms": _finite(self.worst_gap_ms),
             "sender_late_ms": round(self.late_ms, 1),
         }
 
@@ -186,3 +186,8 @@ class Traffic:
             send_errors=tuple(f"{count} x {text}" for text, count in sent["errors"].items()),
             late_ms=sent["late_s"] * 1000,
         )
+
+
+def _finite(milliseconds: float) -> float | str:
+    """JSON knows no infinity: a flow of which nothing arrived says so in words."""
+    return round(milliseconds, 1) if math.isfinite(milliseconds) else "nothing arrived"

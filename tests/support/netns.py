@@ -128,9 +128,7 @@ class Namespace:
 
     def describe(self) -> str:
         """Return links, addresses, routes and rules: what a failed test wants to know."""
-        script = (
-            "ip -d addr; ip rule; ip nexthop; ip route show table all; ip -6 route show table all"
-        )
+        script = "ip -d addr; ip rule; ip nexthop; ip route; ip -6 route"
         return self.run(["sh", "-c", script], check=False).stdout
 
     def close(self) -> None:
