@@ -92,8 +92,12 @@ class SessionUp:
     """The session reached Established."""
 
     peer: PeerId
-    local_address: IPAddress
-    """Our end of the connection: the next hop of what we announce on it."""
+    local_address: IPAddress | None
+    """Our end of the connection: the next hop of what we announce on it.
+
+    None when ExaBGP has lost it (a reload between connection and Established, the address not
+    configured); `speaker.process` then asks the kernel.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

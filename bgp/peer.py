@@ -24,6 +24,7 @@ MAX_HOLD_TIME_S = 65535
 MAX_RESTART_TIME_S = 4095
 """Twelve bits on the wire (RFC 4724 section 3); ExaBGP truncates silently what is larger."""
 MAX_PORT = 65535
+DEFAULT_PORT = 179
 MAX_TTL = 255
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:%-]{0,62}")
 
@@ -59,7 +60,7 @@ class PeerSettings:
     graceful_restart_s: int = 120
     """Restart time announced (RFC 4724); 0 leaves the capability out."""
     password: Secret | None = field(default=None, repr=False)
-    port: int = 179
+    port: int = DEFAULT_PORT
     multihop_ttl: int | None = None
     """TTL of what we send; None is the kernel's default: our side never refuses a far peer."""
     passive: bool = False

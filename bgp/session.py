@@ -10,6 +10,7 @@ the text of an administrative shutdown: RFC 9003.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
@@ -155,13 +156,18 @@ class Session:
     since: float
     """When the present state began."""
     last_down: str = ""
-    """Why the last established session ended or the last attempt failed; "" if neither."""
+    """Why the last established session ended, or the NOTIFICATION that ended an attempt.
+
+    A refused attempt stands here only while there is nothing better to say.
+    """
     last_down_at: float | None = None
     times_down: int = 0
     """Established sessions lost since the agent started."""
     remote: Opened | None = None
     """The peer's OPEN of this session; kept after it ended, for graceful restart."""
     local: Opened | None = None
+    last_attempt: str = ""
+    """Why the last attempt since then failed; "" once a session is established."""
     notification: str = ""
     """Of the session now ending; becomes `last_down`."""
     end_of_rib_received: frozenset[int] = frozenset()
@@ -223,7 +229,7 @@ def advance(session: Session, event: PeerEvent, at: float) -> Session:
         case Notified():
             return replace(_move(session, Input.NOTIFIED, at), notification=_describe(event))
         case SessionDown():
-            return _move(session, Input.DOWN, at, session.notification or _translate(event.reason))
+            return _move(session, Input.DOWN, at, _reason(session, event.reason))
         case EndOfRib() | Sent() | Updated() | Refreshed():
             return _exchange(_move(session, Input.MESSAGE, at), event)
     assert_never(event)
@@ -241,27 +247,29 @@ def _move(session: Session, given: Input, at: float, reason: str = "") -> Sessio
         state = TRANSITIONS[session.state, given]
     except KeyError:
         raise TransitionError(session.peer, session.state, given) from None
-    was_established = session.is_established
     if state is session.state and given is not Input.DOWN:
         return session
-    session = replace(session, state=state, since=session.since if state is session.state else at)
+    if session.is_established or given is Input.DOWN:
+        session = _end(session, at, reason)
     if state is State.ESTABLISHED:
-        return replace(
-            session,
-            end_of_rib_received=frozenset(),
-            end_of_rib_sent=frozenset(),
-            announced=frozenset(),
-        )
-    if reason and given in (Input.DOWN, Input.STOP, Input.START):
-        if was_established or given is Input.DOWN:
-            session = replace(session, last_down=reason, last_down_at=at)
         session = replace(
             session,
-            times_down=session.times_down + was_established,
-            notification="",
-            announced=frozenset(),
+            last_attempt="",
+            end_of_rib_received=frozenset(),
+            end_of_rib_sent=frozenset(),
         )
-    return session
+    return replace(session, state=state, since=session.since if state is session.state else at)
+
+
+def _end(session: Session, at: float, reason: str) -> Session:
+    ended = replace(session, notification="", announced=frozenset())
+    if session.is_established:
+        ended = replace(ended, times_down=session.times_down + 1)
+    else:
+        ended = replace(ended, last_attempt=reason)
+    if session.is_established or session.notification or not session.last_down:
+        ended = replace(ended, last_down=reason, last_down_at=at)
+    return ended
 
 
 def _sent(session: Session, event: Sent) -> Session:
@@ -280,14 +288,24 @@ def _describe(event: Notified) -> str:
     return f"{name} ({event.code}/{event.subcode}), {event.direction}{text}"
 
 
-def _translate(reason: str) -> str:
-    return _PHRASES.get(reason, reason or "the speaker gave no reason")
+def _reason(session: Session, given: str) -> str:
+    if session.notification:
+        return session.notification
+    match = _NOTIFICATION.fullmatch(given)
+    if match:
+        direction, code, subcode = match.groups()
+        return f"{name_notification(int(code), int(subcode))} ({code}/{subcode}), {direction}"
+    if given == "closing connection" and session.remote is None:
+        return "refused, or closed by the peer before its OPEN"
+    return _PHRASES.get(given, given or "the speaker gave no reason")
 
 
+# What ExaBGP 5.0.15 says (reactor/peer.py), and our words for it.
+_NOTIFICATION = re.compile(r"notification (sent|received) \((\d{1,3}),(\d{1,3})\)")
 _PHRASES = {
     "closing connection": "peer closed the connection",
+    "stop, message [removed]": "removed from the configuration",
     "graceful restarted negotiated, closing without sending any notification": (
         "closed by us without a NOTIFICATION, so that graceful restart applies"
     ),
 }
-"""What ExaBGP 5.0.15 says (reactor/peer.py), in our words."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 from bgp.errors import BgpError
@@ -244,8 +244,9 @@ def _families(names: Json) -> frozenset[int]:
     return frozenset(family for family in known if family is not None)
 
 
-def _local(neighbor: Json) -> IPv4Address | IPv6Address:
-    return ip_address(neighbor["address"]["local"])
+def _local(neighbor: Json) -> IPAddress | None:
+    text = neighbor["address"]["local"]
+    return None if text == "None" else ip_address(text)
 
 
 def _optional(value: Json) -> int | None:

@@ -16,6 +16,7 @@ death signal of the child.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import signal
 import subprocess
@@ -37,8 +38,8 @@ from bgp.event import (
     SpeakerExited,
     SpeakerStarted,
 )
-from bgp.nlri import IPAddress
-from bgp.peer import PeerId, SpeakerConfig
+from bgp.nlri import BITS, IPV4, IPAddress
+from bgp.peer import DEFAULT_PORT, PeerId, PeerSettings, SpeakerConfig
 from bgp.secret import Secret
 from bgp.speaker import commands
 from bgp.speaker.adjribout import AdjRibOut
@@ -53,7 +54,7 @@ from bgp.speaker.launch import (
 from bgp.speaker.link import Link
 from bgp.speaker.output import Answer, Output
 from bgp.speaker.render import render
-from bgp.speaker.sockets import unacknowledged_bytes
+from bgp.speaker.sockets import local_address, unacknowledged_bytes
 from bgp.speaker.supervision import (
     DEFAULT_HOLD_TIME_S,
     RELOAD_RETRY_S,
@@ -68,6 +69,8 @@ log = logging.getLogger(__name__)
 
 START_LIMIT_S = 15.0
 """Longest time from the start of the child to the first word of its relay."""
+LAST_BREATH_S = 0.1
+"""How long a speaker may live on after its relay before we take it for left behind."""
 BURIAL_S = 0.5
 """How long `poll` waits at most for a killed child."""
 
@@ -191,17 +194,12 @@ class Speaker:
 
         From the kernel's table of the child's network namespace; 0 when there is no child.
         """
-        if self._child is None or self._config is None:
+        if self._child is None:
             return 0
-        remotes = {(peer.address, peer.port) for peer in self._config.peers}
-        waiting = self._link.unsent_bytes
-        for table in ("tcp", "tcp6"):
-            try:
-                text = Path(f"/proc/{self._child.pid}/net/{table}").read_text()
-            except OSError:
-                continue
-            waiting += unacknowledged_bytes(text, remotes)
-        return waiting
+        remotes = {(peer.address, peer.port) for peer in self._peers}
+        return self._link.unsent_bytes + sum(
+            unacknowledged_bytes(self._socket_table(family), remotes) for family in BITS
+        )
 
     @property
     def is_settled(self) -> bool:
@@ -280,15 +278,30 @@ class Speaker:
             except EventError as error:
                 log.warning("speaker line not understood", extra={"reason": str(error)})
                 continue
-            for event in parsed:
+            for event in map(self._complete, parsed):
                 self._note(event)
-            events.extend(event for event in parsed if not isinstance(event, Alive))
+                if not isinstance(event, Alive):
+                    events.append(event)
+
+    def _complete(self, event: Event) -> Event:
+        if not isinstance(event, SessionUp) or event.local_address is not None:
+            return event
+        address = self._address(event.peer)
+        port = next((p.port for p in self._peers if p.address == address), DEFAULT_PORT)
+        found = local_address(self._socket_table(address.version), (address, port))
+        return dataclasses.replace(event, local_address=found)
+
+    def _socket_table(self, family: int) -> str:
+        table = "tcp" if family == IPV4 else "tcp6"
+        try:
+            return Path(f"/proc/{self.pid}/net/{table}").read_text()
+        except OSError:
+            return ""
 
     def _note(self, event: Event) -> None:
         match event:
             case SessionUp():
-                address = self._address(event.peer)
-                self._link.send(self._out.session_up(address, event.local_address))
+                self._link.send(self._greet(self._address(event.peer), event.local_address))
             case SessionDown():
                 address = self._address(event.peer)
                 self._out.session_down(address)
@@ -302,9 +315,19 @@ class Speaker:
             case _:
                 pass
 
+    def _greet(self, address: IPAddress, next_hop: IPAddress | None) -> bytes:
+        if next_hop is None:
+            # The connection has gone again, or nothing can be announced on it: dial anew.
+            return commands.reset(address)
+        return self._out.session_up(address, next_hop)
+
     def _look_after(self, now: float) -> None:
         assert self._child is not None  # noqa: S101  the caller looked
         if self._link.has_ended:
+            # A dying process closes its files a moment before it can be waited for.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(timeout=LAST_BREATH_S)
+                return
             self._end("the connection to it was lost")
         elif not self._is_serving:
             if now - self._started_at > START_LIMIT_S:
@@ -369,17 +392,19 @@ class Speaker:
         ]
 
     def _expect(self) -> None:
-        configured = [] if self._config is None else [p.hold_time_s for p in self._config.peers]
+        configured = [peer.hold_time_s for peer in self._peers]
         times = [t for t in (*configured, *self._hold_times.values()) if t]
         self._heartbeat.expect_within(min(times, default=DEFAULT_HOLD_TIME_S))
+
+    @property
+    def _peers(self) -> tuple[PeerSettings, ...]:
+        return () if self._config is None else self._config.peers
 
     def _address(self, peer: PeerId) -> IPAddress:
         return self._addresses.get(peer) or ip_address(peer)
 
     def _secrets(self) -> list[Secret]:
-        if self._config is None:
-            return []
-        return [peer.password for peer in self._config.peers if peer.password is not None]
+        return [peer.password for peer in self._peers if peer.password is not None]
 
 
 def _explain(status: int, verdict: str) -> str:

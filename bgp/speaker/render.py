@@ -18,7 +18,7 @@ import re
 from pathlib import PurePosixPath
 
 from bgp.nlri import IPAddress
-from bgp.peer import PeerError, PeerSettings, SpeakerConfig
+from bgp.peer import DEFAULT_PORT, PeerError, PeerSettings, SpeakerConfig
 
 API_PROCESS = "agent"
 
@@ -53,7 +53,7 @@ def _peer(config: SpeakerConfig, peer: PeerSettings) -> str:
         "    adj-rib-in false;",
         "    manual-eor true;",
     ]
-    if peer.port != 179:
+    if peer.port != DEFAULT_PORT:
         lines.append(f"    connect {peer.port};")
     if peer.multihop_ttl is not None:
         lines.append(f"    outgoing-ttl {peer.multihop_ttl};")

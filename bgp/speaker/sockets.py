@@ -1,4 +1,4 @@
-"""sockets: unacknowledged bytes of TCP connections, from the text of /proc/net/tcp. PURE.
+"""sockets: what /proc/net/tcp tells about our TCP connections. PURE.
 
 Format: Linux Documentation/networking/proc_net_tcp.rst. `tx_queue` counts what the process
 wrote and the other end has not acknowledged (net/ipv4/tcp_ipv4.c: write_seq - snd_una).
@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from bgp.nlri import IPAddress
 
+_ESTABLISHED = "01"
 _LISTEN = "0A"
 
 
@@ -29,6 +30,18 @@ def unacknowledged_bytes(table: str, remotes: AbstractSet[tuple[IPAddress, int]]
         except (IndexError, ValueError):
             continue
     return total
+
+
+def local_address(table: str, remote: tuple[IPAddress, int]) -> IPAddress | None:
+    """Give our end of the established connection to this address and port, if there is one."""
+    for line in table.splitlines()[1:]:
+        fields = line.split()
+        try:
+            if fields[3] == _ESTABLISHED and _endpoint(fields[2]) == remote:
+                return _endpoint(fields[1])[0]
+        except (IndexError, ValueError):
+            continue
+    return None
 
 
 def _endpoint(text: str) -> tuple[IPAddress, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -31,7 +32,7 @@ class Frr:
         self._write("zebra.conf", f"hostname {self._namespace.name}\n")
         self._write("bgpd.conf", self._render())
         for daemon in ("zebra", "bgpd"):
-            argv = [BINARIES / daemon, "-f", f"{RUN}/{daemon}.conf", "--vty_socket", RUN]
+            argv = [str(BINARIES / daemon), "-f", f"{RUN}/{daemon}.conf", "--vty_socket", RUN]
             argv += ["-i", f"{RUN}/{daemon}.pid", "-z", f"{RUN}/zserv.api", "-A", "127.0.0.1"]
             argv += ["--log", f"file:{RUN}/{daemon}.log"]
             process = self._namespace.popen(
@@ -39,7 +40,7 @@ class Frr:
             )
             self._processes.append(process)
             wait_until(
-                lambda name=daemon: self._run("show version", daemon=name).returncode == 0,
+                functools.partial(self._answers, daemon),
                 deadline_s=10,
                 what=f"{daemon} in {self._namespace.name}",
             )
@@ -100,6 +101,9 @@ class Frr:
     def log(self) -> str:
         """Return bgpd's log."""
         return self._namespace.run(["cat", f"{RUN}/bgpd.log"], check=False).stdout
+
+    def _answers(self, daemon: str) -> bool:
+        return self._run("show version", daemon=daemon).returncode == 0
 
     def _json(self, command: str) -> Any:
         return json.loads(self._run(command).stdout or "{}")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bgp import session as sessions
-from bgp.event import SpeakerExited, SpeakerStarted, Updated
+from bgp.event import PeerEvent, SpeakerExited, SpeakerStarted, Updated
 from bgp.nlri import Prefix
 from bgp.peer import PeerId, PeerSettings, SpeakerConfig
 from bgp.policy import AcceptRule, ImportPolicy
@@ -30,6 +30,8 @@ from bgp.session import Session
 from bgp.speaker.process import Speaker, SpeakerProcessSettings
 from tests.support.netns import Namespace, inner_pid
 from tests.support.wait import wait_until
+
+log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERYTHING = ImportPolicy(
@@ -108,14 +110,18 @@ class SpeakerHost:
         """The program's pid as we see it."""
         return inner_pid(self._process)
 
-    def close(self) -> None:
-        """End the program as SIGTERM would."""
-        if self._process.poll() is None:
-            self.ask(do="quit")
+    def abandon(self) -> None:
+        """Reap the program after it was killed."""
         self._process.wait(timeout=10)
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
+
+    def close(self) -> None:
+        """End the program as SIGTERM would."""
+        if self._process.poll() is None:
+            self.ask(do="quit")
+        self.abandon()
 
 
 class _Program:
@@ -151,7 +157,7 @@ class _Program:
     def _poll(self) -> None:
         for event in self._speaker.poll(time.monotonic()):
             at = time.time()
-            logging.debug("%s", event)
+            log.debug("%s", event)
             if isinstance(event, Updated):
                 self._updates += 1
             else:
@@ -164,10 +170,10 @@ class _Program:
                         else sessions.stop(session, at, event.reason)
                     )
                     self._rib.mark_stale(name)
-            elif hasattr(event, "peer"):
-                session = self._sessions.get(event.peer)
-                if session is not None:
-                    self._sessions[event.peer] = sessions.advance(session, event, at)
+            elif isinstance(event, PeerEvent):
+                if event.peer in self._sessions:
+                    before = self._sessions[event.peer]
+                    self._sessions[event.peer] = sessions.advance(before, event, at)
                 self._rib.apply(event)
 
     def _answer(self, request: dict[str, Any]) -> bool:
@@ -180,7 +186,7 @@ class _Program:
             answer = self._state()
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
-        return request["do"] != "quit"
+        return bool(request["do"] != "quit")
 
     def _configure(self, request: dict[str, Any]) -> None:
         config = SpeakerConfig(
