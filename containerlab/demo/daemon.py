@@ -84,12 +84,18 @@ class Daemon:
         if self._process is None or self._process.poll() is not None:
             return
         self._process.terminate()
+        self.wait_ended("SIGTERM")
+
+    def wait_ended(self, why: str) -> None:
+        """Wait until it has ended with status 0 after *why*; DaemonError otherwise."""
+        assert self._process is not None
+        who = f"{self.node.name}: {self.name}"
         try:
-            self._process.wait(timeout=STOP_S)
+            status = self._process.wait(timeout=STOP_S)
         except subprocess.TimeoutExpired:
-            raise DaemonError(
-                f"{self.node.name}: {self.name} still runs {STOP_S:g} s after SIGTERM"
-            ) from None
+            raise DaemonError(f"{who} still runs {STOP_S:g} s after {why}") from None
+        if status:
+            raise DaemonError(f"{who}: status {status} after {why}:\n{self.log_tail()}")
 
     def speaker_pids(self) -> tuple[int, ...]:
         """Return the pids of the ExaBGP processes below this daemon; DaemonError if none."""

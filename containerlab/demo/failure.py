@@ -165,6 +165,7 @@ def check_withdraw(fabric: Fabric) -> Check:
             for watch in watches
             for network in host.pod_cidrs
         }
+    host.agent.wait_ended("stop --withdraw")
     samples = {key: round((at - start) * 1000, 1) for key, at in moments.items() if at is not None}
     faults = tuple(f"never saw {key} go" for key, at in moments.items() if at is None)
     return Check(
