@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 
-from containerlab.demo.daemon import PODROUTE
 from containerlab.demo.scenario import Demo
 from containerlab.measure.check import all_ok, render_json, render_table
 from containerlab.netlab.errors import LabError
 
 _AROUND = """
 The lab is still up. To look around:
-  ./dev lab exec dual-tor node1 {podroute} peers
+  ./dev lab exec dual-tor node1 podroute peers
   ./dev lab exec dual-tor node1 ip route
   ./dev lab exec dual-tor tor1 vtysh -c 'show bgp summary'
   ./dev lab exec dual-tor node1 ip netns exec node1-pod1 ping -c 3 198.51.100.10
@@ -39,7 +37,7 @@ def main() -> int:
         return 1
     sys.stdout.write(render_json(checks) if options.json else "\n" + render_table(checks))
     if options.keep:
-        sys.stderr.write(_AROUND.format(podroute=shlex.quote(str(PODROUTE))))
+        sys.stderr.write(_AROUND)
     return 0 if all_ok(checks) else 1
 
 

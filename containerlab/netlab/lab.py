@@ -153,11 +153,19 @@ def _build(plan: LabPlan, inits: Mapping[str, Init]) -> dict[str, Node]:
     for init in inits.values():
         init.finish()
     _link(plan, inits)
-    nodes = {spec.name: Node(spec.name, inits[spec.name], spec.env) for spec in plan.nodes}
+    nodes = {spec.name: Node(spec.name, inits[spec.name], _with_own(spec)) for spec in plan.nodes}
     Node.join(nodes, endpoints(plan.links))
     _side_by_side(plan, lambda spec: _start_service(nodes[spec.name], spec))
     _side_by_side(plan, lambda spec: _run_exec(nodes[spec.name], spec))
     return nodes
+
+
+def _with_own(spec: NodePlan) -> dict[str, str]:
+    """Return the node's environment with the programs beside our Python last in PATH.
+
+    So `podroute` is found in a node as it is in the image; all other names stay the machine's.
+    """
+    return {**spec.env, "PATH": f"{spec.env['PATH']}:{Path(sys.prefix, 'bin')}"}
 
 
 def _link(plan: LabPlan, inits: Mapping[str, Init]) -> None:
