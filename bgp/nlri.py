@@ -9,8 +9,8 @@ References: RFC 4271 section 4.3 (NLRI encoding), RFC 4760.
 
 from __future__ import annotations
 
-import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
 from bgp.errors import PermanentError
@@ -93,17 +93,17 @@ class Prefix(NamedTuple):
 
     def __str__(self) -> str:
         if self.family == IPV4:
-            address = socket.inet_ntop(socket.AF_INET, self.network.to_bytes(4, "big"))
+            address = inet_ntop(AF_INET, self.network.to_bytes(4, "big"))
         else:
-            address = socket.inet_ntop(socket.AF_INET6, self.network.to_bytes(16, "big"))
+            address = inet_ntop(AF_INET6, self.network.to_bytes(16, "big"))
         return f"{address}/{self.length}"
 
 
 def _read(text: str) -> tuple[int, int, int]:
     address, slash, length_text = text.partition("/")
-    family, domain = (IPV6, socket.AF_INET6) if ":" in address else (IPV4, socket.AF_INET)
+    family, domain = (IPV6, AF_INET6) if ":" in address else (IPV4, AF_INET)
     try:
-        network = int.from_bytes(socket.inet_pton(domain, address), "big")
+        network = int.from_bytes(inet_pton(domain, address), "big")
     except (OSError, ValueError) as error:
         raise PrefixError(text, "the address is not valid") from error
     if not slash:
