@@ -20,7 +20,7 @@ from cni.wire import MalformedFrameError, Request, frame_bytes, parse_request, r
 
 log = logging.getLogger(__name__)
 
-REQUEST_DEADLINE_S: Final = 10.0
+REQUEST_DEADLINE_S: Final = 5.0
 ANSWER_DEADLINE_S: Final = 60.0
 """The shim itself gives up after a minute."""
 

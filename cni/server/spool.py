@@ -29,6 +29,7 @@ class Spool:
         """Create the directory, 0700, if it is not there."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = directory
+        self._stuck: set[str] = set()
 
     def pending(self) -> Iterator[tuple[str, Request]]:
         """Yield (name, request) of each spooled request, oldest first.
@@ -42,7 +43,7 @@ class Spool:
                 continue
             except (MalformedFrameError, OSError) as error:
                 log.error("spooled request unusable", extra={"file": name, "error": str(error)})
-                self.discard(name)
+                self._remove_unusable(name)
 
     def discard(self, name: str) -> None:
         """Remove a request that has been carried out."""
@@ -55,9 +56,18 @@ class Spool:
                 if time.time() - path.stat().st_mtime > _ABANDONED_S:
                     path.unlink()
 
+    def _remove_unusable(self, name: str) -> None:
+        try:
+            self.discard(name)
+        except OSError:
+            # A directory, say. Not looked at again, so that the log is not filled with it.
+            self._stuck.add(name)
+
     def _names(self) -> list[str]:
         names = os.listdir(self._directory)  # noqa: PTH208  before every ADD: no Path objects
-        return sorted(name for name in names if not name.startswith("."))
+        return sorted(
+            name for name in names if not name.startswith(".") and name not in self._stuck
+        )
 
     def _read(self, name: str) -> bytes:
         descriptor = os.open(self._directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -17,7 +17,7 @@ from typing import Final
 from cni import wire
 from cni.spec.version import NEWEST, SUPPORTED
 
-SOURCE: Final = Path(__file__).with_name("podroute.c")
+SOURCES: Final = tuple(sorted(Path(__file__).parent.glob("*.c")))
 COMPILERS: Final = ("musl-gcc", "gcc", "cc")
 
 _WARNINGS: Final = (
@@ -28,7 +28,7 @@ _HARDENING: Final = (
     *("-fstack-protector-strong", "-fno-delete-null-pointer-checks", "-fno-strict-overflow"),
     *("-D_FORTIFY_SOURCE=2", "-Wl,-z,relro,-z,now,-z,noexecstack"),
 )
-_RELEASE: Final = ("-Os", "-static", "-s")
+_RELEASE: Final = ("-Os", "-flto", "-static", "-s")
 
 
 class ShimBuildError(Exception):
@@ -46,7 +46,7 @@ def build(output: Path, *, compiler: str | None = None, flags: Sequence[str] = _
     temporary = output.with_name(f".{output.name}.new")
     argv = [
         *(program, *_WARNINGS, *_HARDENING, *flags, *_definitions()),
-        *("-o", str(temporary), str(SOURCE)),
+        *("-o", str(temporary), *map(str, SOURCES)),
     ]
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     if done.returncode != 0:
@@ -69,4 +69,4 @@ def _definitions() -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]) if len(sys.argv) > 1 else SOURCE.with_suffix(""))
+    build(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("podroute"))

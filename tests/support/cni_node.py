@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -59,7 +58,8 @@ class CniNode:
         """Prepare the namespace as the route agent would: sysctls, loopback addresses, facts."""
         self.namespace = namespace
         self.shim = shim
-        self.server: subprocess.Popen[Any] | None = None
+        self.server: subprocess.Popen[str] | None = None
+        self._starts = 0
         for address in ("10.255.1.1/32", "fd00:255:1::1/128"):
             namespace.run(["ip", "addr", "add", address, "dev", "lo"])
         namespace.write_sysctl("net.ipv4.ip_forward", 1)
@@ -85,14 +85,18 @@ class CniNode:
                 reason=reason,
             )
         ).decode()
-        script = f"mkdir -p {RUN_DIR} && cat > {RUN_DIR}/n && mv {RUN_DIR}/n {RUN_DIR}/node.json"
+        script = (
+            f"mkdir -p -m 700 {RUN_DIR} && cat > {RUN_DIR}/n && mv {RUN_DIR}/n {RUN_DIR}/node.json"
+        )
         self.namespace.run(["sh", "-ec", script], input=content)
 
     def start(self, *, wait: bool = True) -> None:
         """Start the server; with ``wait``, until it serves."""
-        log = self.namespace.run(["sh", "-c", f"mkdir -p {RUN_DIR}; echo {RUN_DIR}/log"]).stdout
+        self._starts += 1
+        log = f"{RUN_DIR}/log"
+        self.namespace.run(["mkdir", "-p", "-m", "700", RUN_DIR])
         self.server = self.namespace.popen(
-            ["sh", "-c", f'exec "$0" -c "$1" >> {log.strip()} 2>&1', sys.executable, SERVER],
+            ["sh", "-c", f'exec "$0" -c "$1" >> {log} 2>&1', sys.executable, SERVER],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
         )
@@ -102,20 +106,15 @@ class CniNode:
     def wait_serving(self) -> None:
         """Wait until the server listens."""
 
-        def listens() -> bool:
+        def serves() -> bool:
+            log = self.log()
             if self.server is not None and self.server.poll() is not None:
-                raise AssertionError(f"server ended: {self.log()}")
-            probe = self.namespace.run(["sh", "-c", f"test -S {SOCKET} && cat {RUN_DIR}/log"])
-            if "serving" not in probe.stdout.splitlines()[-1]:
-                raise NotYetError(probe.stdout)
+                raise AssertionError(f"server ended: {log}")
+            if log.count("serving INFO") < self._starts:
+                raise NotYetError(log)
             return True
 
-        def ready() -> bool:
-            with contextlib.suppress(AssertionError, IndexError):
-                return listens()
-            raise NotYetError(self.log())
-
-        wait_until(ready, deadline_s=10, what="the server serves")
+        wait_until(serves, deadline_s=10, what="the server serves")
 
     def log(self) -> str:
         """Return what the servers of this node have logged."""

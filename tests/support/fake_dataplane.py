@@ -1,0 +1,79 @@
+"""A dataplane without a kernel: remembers what it was asked, ends removals when told to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from cni.attachment.plan import AddHostRoute, Address, PodLinkPlan, SetAlias
+from cni.server.dataplane import Gone, ObservedLink
+from cni.spec.errors import CniError
+
+
+class FakeDataplane:
+    """Implements ``cni.server.dataplane.Dataplane``."""
+
+    def __init__(self) -> None:
+        self.links: dict[int, ObservedLink] = {}
+        self.plans: dict[int, PodLinkPlan] = {}
+        self.removing: list[int] = []
+        self.batches: list[tuple[int, ...]] = []
+        self.refuse_create: CniError | None = None
+        self.refuse_removal: str | None = None
+        self.missing: tuple[str, ...] = ()
+        self.local: frozenset[Address] = frozenset({ip_address("10.255.1.1")})
+        self._told: list[Gone] = []
+        self._next_index = 10
+
+    def fileno(self) -> int:
+        return -1
+
+    def observe(self) -> tuple[ObservedLink, ...]:
+        return tuple(self.links.values())
+
+    def local_addresses(self) -> frozenset[Address]:
+        return self.local
+
+    def create(self, plan: PodLinkPlan, sandbox: int) -> int:
+        assert sandbox >= 0
+        if self.refuse_create is not None:
+            raise self.refuse_create
+        self._next_index += 1
+        alias = next(step.alias for step in plan.host if isinstance(step, SetAlias))
+        routes = frozenset(step.destination for step in plan.host if isinstance(step, AddHostRoute))
+        self.links[self._next_index] = ObservedLink(
+            index=self._next_index,
+            name=plan.create.host_name,
+            alias=alias,
+            condemned=False,
+            routes=routes,
+        )
+        self.plans[self._next_index] = plan
+        return self._next_index
+
+    def check(self, plan: PodLinkPlan, index: int, sandbox: int) -> tuple[str, ...]:
+        return self.missing
+
+    def remove(self, indexes: Sequence[int]) -> None:
+        self.batches.append(tuple(indexes))
+        self.removing += indexes
+
+    def end_removals(self) -> None:
+        """Let every removal that has begun end."""
+        for index in self.removing:
+            if self.refuse_removal is None:
+                self.links.pop(index, None)
+            self._told.append(Gone(index=index, error=self.refuse_removal))
+        self.removing = []
+
+    def lose(self, index: int) -> None:
+        """Let a link leave by itself, as when its sandbox ends."""
+        del self.links[index]
+        self._told.append(Gone(index=index))
+
+    def collect(self) -> tuple[Gone, ...]:
+        told, self._told = self._told, []
+        return tuple(told)
+
+    def close(self) -> None:
+        pass
