@@ -13,7 +13,7 @@ from containerlab.netlab import KeeperError, Lab, keeper, registry
 from tests.support.lab import PAIR, RootState, Traces, write_pair
 from tests.support.wait import wait_until
 
-pytestmark = [pytest.mark.netns, pytest.mark.needs("nft", "setpriv")]
+pytestmark = [pytest.mark.netns, pytest.mark.needs("nft", "pgrep", "setpriv")]
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -11,7 +11,7 @@ from containerlab.netlab import HostError, Lab, LabError, NodeError, TopologyErr
 from tests.support.lab import PAIR, RootState, Traces, write_pair
 from tests.support.wait import wait_until
 
-pytestmark = [pytest.mark.netns, pytest.mark.needs("nft", "ping", "setpriv")]
+pytestmark = [pytest.mark.netns, pytest.mark.needs("nft", "pgrep", "ping", "ps")]
 ROOT = Path(__file__).resolve().parents[2]
 
 
