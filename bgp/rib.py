@@ -15,7 +15,7 @@ Invariant: `best` depends on the set of paths only, never on the order of their 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -68,6 +68,9 @@ class Rib:
         self._peers = dict(peers)
         self._tables = {peer: _families() for peer in self._peers}
         self._changed: set[Prefix] = set()
+        self._internal: frozenset[PeerId] = frozenset()
+        self._by_family: dict[int, list[tuple[PeerId, _Table]]] = {}
+        self._index()
 
     def reconfigure(self, policy: ImportPolicy, peers: Mapping[PeerId, PeerSettings]) -> None:
         """Take a new policy and set of peers; paths of removed peers go, the rest is judged anew.
@@ -81,6 +84,7 @@ class Rib:
             self._tables[peer] = _families()
         changed = policy != self._policy
         old, self._peers, self._policy = self._peers, dict(peers), policy
+        self._index()
         for peer, settings in self._peers.items():
             if changed or (peer in old and old[peer].local_asn != settings.local_asn):
                 for table in self._tables[peer].values():
@@ -143,33 +147,32 @@ class Rib:
         paths = self.paths(prefix)
         if len(paths) < 2:
             return paths
-        first = paths[0].attributes
-        if all(p.attributes is first or p.attributes == first for p in paths):
-            return self._external_first(paths)
         ranks = [self._rank(path) for path in paths]
         top = min(ranks)
         equal = [path for path, rank in zip(paths, ranks, strict=True) if rank == top]
-        return self._external_first(tuple(_lowest_med(equal)))
+        if any(path.attributes.med for path in equal):
+            equal = _lowest_med(equal)
+        if self._internal:
+            equal = [path for path in equal if path.peer not in self._internal] or equal
+        return tuple(equal)
 
     def paths(self, prefix: Prefix) -> tuple[Path, ...]:
         """Give all accepted paths to the prefix, sorted by peer."""
-        family = prefix.family
-        found = []
-        for peer, tables in self._tables.items():
-            attributes = tables[family].accepted.get(prefix)
-            if attributes is not None:
-                found.append(Path(peer, attributes, prefix in tables[family].stale))
-        found.sort(key=_peer_of)
-        return tuple(found)
+        return tuple(
+            [
+                Path(peer, table.accepted[prefix], prefix in table.stale)
+                for peer, table in self._by_family[prefix[0]]
+                if prefix in table.accepted
+            ]
+        )
 
     def rejections(self, prefix: Prefix) -> tuple[Rejection, ...]:
         """Give the refused paths to the prefix with the reasons, sorted by peer."""
-        found = []
-        for peer, tables in sorted(self._tables.items()):
-            entry = tables[prefix.family].rejected.get(prefix)
-            if entry is not None:
-                found.append(Rejection(peer, *entry))
-        return tuple(found)
+        return tuple(
+            Rejection(peer, *table.rejected[prefix])
+            for peer, table in self._by_family[prefix.family]
+            if prefix in table.rejected
+        )
 
     def prefixes(self) -> set[Prefix]:
         """Give all prefixes that have at least one accepted path."""
@@ -195,6 +198,13 @@ class Rib:
     def has_stale(self) -> bool:
         """Tell whether any path waits to be learned again."""
         return any(t.stale for tables in self._tables.values() for t in tables.values())
+
+    def _index(self) -> None:
+        self._internal = frozenset(p for p, settings in self._peers.items() if settings.is_internal)
+        self._by_family = {
+            family: [(peer, self._tables[peer][family]) for peer in sorted(self._peers)]
+            for family in BITS
+        }
 
     def _update(self, event: Updated) -> None:
         settings = self._peers.get(event.peer)
@@ -249,30 +259,25 @@ class Rib:
     def _rank(self, path: Path) -> tuple[int, int, int]:
         attributes = path.attributes
         preference = DEFAULT_LOCAL_PREFERENCE
-        if GRACEFUL_SHUTDOWN in attributes.communities:
+        if attributes.communities and GRACEFUL_SHUTDOWN in attributes.communities:
             preference = 0
-        elif self._peers[path.peer].is_internal and attributes.local_preference is not None:
+        elif attributes.local_preference is not None and path.peer in self._internal:
             preference = attributes.local_preference
-        return (-preference, attributes.path_length, attributes.origin)
-
-    def _external_first(self, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-        external = tuple(path for path in paths if not self._peers[path.peer].is_internal)
-        return external or paths
+        length = len(attributes.as_path) + len(attributes.as_sets)
+        return (-preference, length, attributes.origin)
 
 
 def _families() -> dict[int, _Table]:
     return {family: _Table() for family in BITS}
 
 
-def _peer_of(path: Path) -> PeerId:
-    return path.peer
-
-
-def _lowest_med(paths: list[Path]) -> Iterator[Path]:
+def _lowest_med(paths: list[Path]) -> list[Path]:
     lowest: dict[int | None, int] = {}
     for path in paths:
         asn, med = path.attributes.neighboring_asn, path.attributes.med or 0
         lowest[asn] = min(med, lowest.get(asn, med))
-    for path in paths:
-        if (path.attributes.med or 0) == lowest[path.attributes.neighboring_asn]:
-            yield path
+    return [
+        path
+        for path in paths
+        if (path.attributes.med or 0) == lowest[path.attributes.neighboring_asn]
+    ]

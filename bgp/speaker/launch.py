@@ -80,6 +80,8 @@ class Installation:
         settings.run_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
         settings.run_dir.chmod(0o711)
         write(settings.relay_path, _RELAY.read_bytes(), 0o444)
+        if not _reaches(settings, settings.relay_path):
+            raise LaunchError(f"user {settings.uid} cannot reach {settings.run_dir}")
         package = Path(spec.origin).parent
         if _reaches(settings, package / "__init__.py"):
             return cls(python=python, library=package.parent)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -363,3 +366,41 @@ def test_restarted_router_is_dialled_again(make_fabric: Make) -> None:
 
     host.wait_established(deadline_s=20)
     fabric.wait_exchanged()
+
+
+def test_runs_from_a_place_that_its_user_cannot_reach(make_fabric: Make, tmp_path: Path) -> None:
+    spec = find_spec("exabgp")
+    assert spec is not None
+    assert spec.origin is not None
+    shutil.copytree(Path(spec.origin).parent, tmp_path / "exabgp")
+    fabric = make_fabric("bird")
+    fabric.routers[0].start()
+
+    host = fabric.start_host(library=tmp_path)
+    host.configure(fabric.peers(), list(OWN))
+
+    host.wait_established()
+    fabric.wait_exchanged()
+    fabric.node.run(["test", "-e", "/run/speaker/lib/exabgp/__init__.py"])
+
+
+def test_process_has_no_privileges_and_shows_no_secret(make_fabric: Make) -> None:
+    fabric = make_fabric("bird", password="hunter2")
+    host = fabric.start(password="hunter2")
+
+    pid = host.state()["pid"]
+    status = dict(
+        line.split(":", 1)
+        for line in fabric.node.run(["cat", f"/proc/{pid}/status"]).stdout.splitlines()
+    )
+    assert set(status["Uid"].split()) == set(status["Gid"].split()) == {"61179"}
+    assert status["Groups"].strip() == ""
+    assert status["NoNewPrivs"].strip() == "1"
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[kind], 16) == 0, kind
+    shown = fabric.node.run(["stat", "-c", "%a %u", "/run/speaker/exabgp.conf"]).stdout
+    assert shown.split() == ["400", "61179"]
+    config = fabric.node.run(["cat", "/run/speaker/exabgp.conf"]).stdout
+    assert "hunter2" not in config
+    host.close()
+    assert fabric.node.run(["ls", "/run/speaker"]).stdout.split() == ["relay.py"]

@@ -71,9 +71,9 @@ class BgpFabric:
         self.wait_exchanged()
         return host
 
-    def start_host(self) -> SpeakerHost:
+    def start_host(self, **options: Any) -> SpeakerHost:
         """Start an agent; a former one must be gone."""
-        self.host = SpeakerHost(self.node)
+        self.host = SpeakerHost(self.node, **options)
         return self.host
 
     def peers(self, **options: Any) -> list[dict[str, Any]]:

@@ -46,12 +46,13 @@ EVERYTHING = ImportPolicy(
 class SpeakerHost:
     """The test's end of the program below."""
 
-    def __init__(self, namespace: Namespace, run_dir: Path = Path("/run/speaker")) -> None:
+    def __init__(self, namespace: Namespace, *, library: Path = ROOT) -> None:
+        """Start the program; `library` comes first where it looks for packages."""
         self._process = namespace.popen(
-            [sys.executable, "-m", "tests.support.speaker_host", run_dir],
+            [sys.executable, "-m", "tests.support.speaker_host", "/run/speaker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": f"{library}:{ROOT}"},
         )
 
     def ask(self, **request: Any) -> Any:
