@@ -22,6 +22,7 @@ from router.agent.api import Handler, LocalApi, RequestError
 from router.agent.core import RouteAgent, Shells
 from router.agent.node_file import NodeFile
 from router.agent.requests import Inbox, Wake
+from router.config.file import ConfigFile
 from router.config.load import load_settings
 from router.config.settings import AgentSettings
 from router.kernel.channel import Channel
@@ -74,7 +75,8 @@ def run_router(config: Path, run_dir: Path) -> int:
 
     Raises ConfigError, OSError or AlreadyRunningError before anything was changed.
     """
-    settings = read_settings(config)
+    file = ConfigFile(config, read_settings)
+    settings = file.first()
     run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_lock(run_dir / "router.lock"))
@@ -111,7 +113,7 @@ def run_router(config: Path, run_dir: Path) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: _request_end(ending, wake))
         _log.info("route agent started", extra={"node": settings.node, "config": str(config)})
-        _loop(agent, inbox, wake, ending)
+        _loop(agent, file, inbox, wake, ending)
         # The answer to `stop` leaves before the socket does.
         for listener in ending.listeners:
             listener.set()
@@ -124,8 +126,9 @@ def _request_end(ending: _Ending, wake: Wake) -> None:
     wake()
 
 
-def _loop(agent: RouteAgent, inbox: Inbox, wake: Wake, ending: _Ending) -> None:
+def _loop(agent: RouteAgent, file: ConfigFile, inbox: Inbox, wake: Wake, ending: _Ending) -> None:
     while not ending.requested:
+        _follow(agent, file)
         wake.wait(agent.step())
         inbox.serve()
         if ending.withdraw_until is not None:
@@ -137,6 +140,20 @@ def _loop(agent: RouteAgent, inbox: Inbox, wake: Wake, ending: _Ending) -> None:
                 ending.withdrawn, ending.requested = False, True
             else:
                 wake.wait(0.01)
+
+
+def _follow(agent: RouteAgent, file: ConfigFile) -> None:
+    """Put a changed file in force, or say why it is not."""
+    before = file.problem
+    changed = file.changed()
+    if changed is not None:
+        agent.reconfigure(changed)
+    if file.problem:
+        agent.problems["configuration"] = f"not in force: {file.problem}"
+        if file.problem != before:
+            _log.error("configuration not in force", extra={"reason": file.problem})
+    else:
+        agent.problems.pop("configuration", None)
 
 
 def _routes(agent: RouteAgent, inbox: Inbox, ending: _Ending) -> dict[tuple[str, str], Handler]:

@@ -69,8 +69,13 @@ class SpeakerShell(Protocol):
     def poll(self, now: float) -> tuple[Event, ...]:
         """Return what happened since the last call."""
 
-    def pending_bytes(self) -> int:
-        """Return how many bytes the peers have not acknowledged."""
+    @property
+    def is_settled(self) -> bool:
+        """Whether every established peer has acknowledged exactly what it shall have."""
+
+    @property
+    def due_at(self) -> float:
+        """Monotonic time at which `poll` wants to be called even if nobody wakes."""
 
     @property
     def pid(self) -> int | None:
@@ -126,7 +131,7 @@ class RouteAgent:
         self.withdrawing = False
         self.problems: dict[str, str] = {}
         """Part of the work that does not succeed now, and why."""
-        self._own = frozenset(settings.pod_cidrs) if settings.announce_pod_cidrs else frozenset()
+        self._own = _own(settings)
         self._next_resync = 0.0
         self._seen_links = False
         self._configured: SpeakerConfig | None = None
@@ -145,7 +150,8 @@ class RouteAgent:
         self._attempt("forwarding", lambda: self._forward(now))
         self._attempt("announcement", self._announce)
         self._attempt("node facts", lambda: self.shells.publish(self.facts()))
-        return _RETRY_S if self.problems else min(1.0, RESYNC_S)
+        due = min(self._next_resync, self.shells.speaker.due_at, now + _RETRY_S)
+        return max(0.0, due - self._monotonic())
 
     def _attempt(self, part: str, work: Callable[[], None]) -> None:
         """Do one part of a step; a failure is told once, retried, and stops no other part."""
@@ -252,6 +258,33 @@ class RouteAgent:
 
     def is_withdrawn(self) -> bool:
         """Whether every established peer has been sent, and has acknowledged, our withdrawals."""
-        if any(session.announced for session in self.sessions.established):
-            return False
-        return self.shells.speaker.pending_bytes() == 0
+        return self.withdrawing and self.shells.speaker.is_settled
+
+    def reconfigure(self, settings: AgentSettings) -> None:
+        """Take new settings; peers that did not change keep their sessions (invariant 10).
+
+        What only a new process can take (node name, the speaker's user) is told as a problem
+        until the agent is started again.
+        """
+        fixed = [
+            field
+            for field in ("node", "speaker_uid", "speaker_gid")
+            if getattr(settings, field) != getattr(self.settings, field)
+        ]
+        self.problems.pop("restart", None)
+        if fixed:
+            self.problems["restart"] = f"a change of {', '.join(fixed)} needs a restart"
+        now = self._monotonic()
+        self.settings = settings
+        self._own = _own(settings)
+        self.rib.reconfigure(settings.import_policy(), {p.name: p for p in settings.peers})
+        self.sessions.reconfigure(
+            settings.peers, deferral_s=settings.deferral_s, now=now, at=self._wall()
+        )
+        self.forwarding.reconfigure(settings.node_addresses)
+        self._seen_links = False
+        _log.info("configuration in force", extra={"peers": len(settings.peers)})
+
+
+def _own(settings: AgentSettings) -> frozenset[Prefix]:
+    return frozenset(settings.pod_cidrs) if settings.announce_pod_cidrs else frozenset()

@@ -74,6 +74,12 @@ class Forwarding:
         self._observed = False
         self._refresh(self._rib.prefixes())
 
+    def reconfigure(self, node_addresses: tuple[Address, ...]) -> None:
+        """Take new preferred sources; the next observation of links applies them."""
+        if node_addresses != self._node_addresses:
+            self._node_addresses = node_addresses
+            self._links = Links.of(())
+
     def distrust(self) -> None:
         """Re-read the kernel at the next `reconcile`: somebody else may have changed it."""
         self._observed = False

@@ -22,7 +22,7 @@ from bgp.event import (
 )
 from bgp.peer import PeerId, PeerSettings
 from bgp.rib import Rib
-from bgp.session import Session, TransitionError
+from bgp.session import Session, State, TransitionError
 from router.reconcile.deferral import Awaited, Deferral
 
 _log = logging.getLogger(__name__)
@@ -57,6 +57,29 @@ class Sessions:
     def established(self) -> tuple[Session, ...]:
         """The sessions on which routes are exchanged."""
         return tuple(s for s in self._sessions.values() if s.is_established)
+
+    def reconfigure(
+        self, peers: tuple[PeerSettings, ...], *, deferral_s: float, now: float, at: float
+    ) -> None:
+        """Take a new set of peers; a session whose peer stays is kept as it is.
+
+        A new peer's End-of-RIB is awaited like the others' while a deferral runs.
+        """
+        wanted = {peer.name: peer for peer in peers}
+        gone = self._settings.keys() - wanted.keys()
+        new = wanted.keys() - self._settings.keys()
+        running = any(s.state is not State.IDLE for s in self._sessions.values())
+        fresh = {name: Session(peer=name, since=at) for name in new}
+        if running or not self._sessions:
+            fresh = {name: bgp_session.start(session, at) for name, session in fresh.items()}
+        self._settings = wanted
+        self._sessions = {name: (self._sessions | fresh)[name] for name in wanted}
+        self._deferral_s = deferral_s
+        self.after_start = self.after_start.without(gone)
+        self._after_speaker = self._after_speaker.without(gone)
+        if self.after_start.holds(now):
+            added = [item for item in self._everything() if item.peer in new]
+            self.after_start = self.after_start.adding(added)
 
     def receive(self, event: Event, *, now: float, at: float) -> PeerId | None:
         """Take in one event; return the peer whose paths are gone with its session, if any."""

@@ -30,6 +30,10 @@ from router.kernel.podlink_sandbox import Sandboxes
 PROC_SYS: Final = Path("/proc/sys")
 
 _CARRIER_ATTEMPTS: Final = 5
+_INDEX_ATTEMPTS: Final = 1000
+_FIRST_INDEX: Final = 1_000_000
+"""Far above what the kernel gives out by itself, which counts up from 1 and skips what is taken."""
+_MAX_INDEX: Final = 2**31 - 1
 
 
 def open_dataplane(proc_sys: Path = PROC_SYS) -> Dataplane:
@@ -52,6 +56,7 @@ class PodLinks:
         self._remover = Remover()
         self._live: set[int] = set()
         self._removing: set[int] = set()
+        self._last_index = _FIRST_INDEX
         self._ready = select.epoll()
         self._ready.register(self._monitor.fileno(), select.EPOLLIN)
         self._ready.register(self._remover.fileno(), select.EPOLLIN)
@@ -75,6 +80,7 @@ class PodLinks:
         links = self._list_pod_links()
         self._live = {link.index for link in links if not link.is_condemned}
         self._removing = {link.index for link in links if link.is_condemned}
+        self._last_index = max((self._last_index, *(link.index for link in links)))
         routes: dict[int, set[Address]] = {}
         for version, full_length in ((4, 32), (6, 128)):
             for _, payload in self._channel.dump(
@@ -115,47 +121,49 @@ class PodLinks:
         InterfaceExistsError when the pod has the name already, DataplaneError for anything else.
         """
         self._sandboxes.check(sandbox)
-        self._create_link(plan, sandbox)
+        index = self._create_link(plan, sandbox)
         with contextlib.ExitStack() as undo:
+            undo.callback(self._remove_now, index)
             try:
-                host = self._get_link(self._channel, plan.create.host_name)
-                undo.callback(self._remove_now, host.index)
                 with self._open_channel(sandbox) as pod:
-                    self._apply_sandbox(pod, plan, host.peer, sandbox)
-                    self._apply(self._channel, plan.host, host.index)
-                    self._settle(pod, plan.create.pod_name)
+                    self._apply_sandbox(pod, plan, index, sandbox)
+                    self._apply(self._channel, plan.host, index)
+                    self._settle(pod, index)
             except KernelError as error:
                 raise DataplaneError(str(error)) from error
             undo.pop_all()
-        self._live.add(host.index)
-        return host.index
+        self._live.add(index)
+        return index
 
-    def _create_link(self, plan: PodLinkPlan, sandbox: int) -> None:
-        """Create both ends, alone: what is batched behind a failed creation would still run."""
+    def _create_link(self, plan: PodLinkPlan, sandbox: int) -> int:
+        """Create both ends and return their index, the same on either side.
+
+        Sent alone: what is batched behind a failed creation would still run, on whatever has that
+        index. Choosing the number saves asking for it; the kernel says EBUSY where it is taken.
+        """
         what = plan.create.describe()
-        try:
-            self._channel.request(wire.create(plan.create, sandbox), what)
-        except KernelError as error:
-            if error.errno != errno.EEXIST:
-                raise DataplaneError(str(error)) from error
-            if self._link_exists(plan.create.host_name):
-                raise DataplaneError(f"the node has a link {plan.create.host_name}") from error
-            raise InterfaceExistsError(f"the sandbox has {plan.create.pod_name}") from error
+        for _ in range(_INDEX_ATTEMPTS):
+            self._last_index = self._last_index % _MAX_INDEX + 1
+            request = wire.create(plan.create, self._last_index, sandbox)
+            try:
+                self._channel.request(request, what)
+            except KernelError as error:
+                if error.errno == errno.EBUSY:
+                    continue
+                if error.errno != errno.EEXIST:
+                    raise DataplaneError(str(error)) from error
+                if self._link_exists(plan.create.host_name):
+                    raise DataplaneError(f"the node has a link {plan.create.host_name}") from error
+                raise InterfaceExistsError(f"the sandbox has {plan.create.pod_name}") from error
+            return self._last_index
+        raise DataplaneError(f"{what}: no free link index after {self._last_index}")
 
     def _link_exists(self, name: str) -> bool:
         try:
-            self._get_link(self._channel, name)
+            self._channel.dump(listing.get_link(name), f"find link {name}")
         except KernelError:
             return False
         return True
-
-    def _get_link(self, channel: Channel, name: str) -> listing.LinkEntry:
-        """Return a link by name. Raises KernelError (ENODEV)."""
-        what = f"find link {name}"
-        for kind, payload in channel.dump(listing.get_link(name), what):
-            if kind == listing.RTM_NEWLINK:
-                return listing.parse_link(payload)
-        raise KernelError(errno.ENODEV, what)
 
     def _open_channel(self, sandbox: int) -> Channel:
         with self._sandboxes.entered(sandbox):
@@ -179,14 +187,18 @@ class PodLinks:
     ) -> list[Failure]:
         return channel.batch([wire.pack(operation, index) for operation in operations])
 
-    def _settle(self, pod: Channel, name: str) -> None:
+    def _settle(self, pod: Channel, index: int) -> None:
         """Wait until the pod's end has carrier: until then it drops what it should send.
 
         Reading a link makes the kernel do the link's pending carrier work (linkwatch_sync_dev in
         net/core/link_watch.c), so that one look is normally enough.
         """
         for _ in range(_CARRIER_ATTEMPTS):
-            if self._get_link(pod, name).carrier:
+            listed = pod.dump(listing.get_link_at(index), "read the pod's link")
+            if any(
+                kind == listing.RTM_NEWLINK and listing.has_carrier(payload)
+                for kind, payload in listed
+            ):
                 return
 
     def _remove_now(self, index: int) -> None:

@@ -76,6 +76,16 @@ def get_link(name: str) -> bytes:
     )
 
 
+def get_link_at(index: int) -> bytes:
+    """Return the request for one link by index, acknowledged so that its end is seen."""
+    return message(
+        _RTM_GETLINK,
+        NLM_F_ACK,
+        _IFINFOMSG.pack(0, 0, 0, index, 0, 0),
+        u32(_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS),
+    )
+
+
 def list_veths() -> bytes:
     """Return the request for all veth links; the kernel cannot filter by group."""
     return message(
@@ -140,6 +150,11 @@ class LinkEntry:
     def is_condemned(self) -> bool:
         """Return whether its removal has begun."""
         return 0 <= self.group - CONDEMNED_GROUP_BASE < CONDEMNED_GROUPS
+
+
+def has_carrier(payload: bytes) -> bool:
+    """Return whether the link of an RTM_NEWLINK has carrier, without looking at the rest."""
+    return bool(_IFINFOMSG.unpack_from(payload)[4] & _IFF_LOWER_UP)
 
 
 def parse_link(payload: bytes) -> LinkEntry:

@@ -101,8 +101,8 @@ CONDEMNED_GROUP_BASE: Final = 0x7072_0000
 CONDEMNED_GROUPS: Final = 0x1_0000
 
 
-def create(operation: CreateLink, sandbox: int) -> bytes:
-    """Return the creation of both ends; to be sent alone (ADR 0022).
+def create(operation: CreateLink, index: int, sandbox: int) -> bytes:
+    """Return the creation of both ends, both with this index; to be sent alone (ADR 0022).
 
     One queue pair: with the default, as many as there are possible CPUs, creation takes half as
     long again, for queues that veth does not need.
@@ -111,7 +111,7 @@ def create(operation: CreateLink, sandbox: int) -> bytes:
     mtu = u32(_IFLA_MTU, operation.mtu)
     peer = attribute(
         _VETH_INFO_PEER,
-        _IFINFOMSG.pack(0, 0, 0, 0, 0, 0)
+        _IFINFOMSG.pack(0, 0, 0, index, 0, 0)
         + text(_IFLA_IFNAME, operation.pod_name)
         + attribute(_IFLA_ADDRESS, operation.pod_mac)
         + mtu
@@ -121,7 +121,7 @@ def create(operation: CreateLink, sandbox: int) -> bytes:
     return message(
         RTM_NEWLINK,
         _CREATE,
-        _IFINFOMSG.pack(0, 0, 0, 0, 0, 0),
+        _IFINFOMSG.pack(0, 0, 0, index, 0, 0),
         text(_IFLA_IFNAME, operation.host_name),
         attribute(_IFLA_ADDRESS, operation.host_mac),
         mtu,

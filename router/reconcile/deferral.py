@@ -37,6 +37,10 @@ class Deferral:
         """Return the deferral after an End-of-RIB."""
         return replace(self, awaited=self.awaited - {Awaited(peer, family)})
 
+    def adding(self, more: Iterable[Awaited]) -> Deferral:
+        """Return the deferral that waits for these too."""
+        return replace(self, awaited=self.awaited | frozenset(more))
+
     def without(self, peers: Iterable[PeerId]) -> Deferral:
         """Return the deferral after peers were removed from the configuration."""
         gone = set(peers)

@@ -29,6 +29,7 @@ from bgp.secret import Secret
 from cni.node_facts import NodeFacts
 from router.agent.core import RouteAgent, Shells
 from router.config.load import load_settings
+from router.config.settings import AgentSettings
 from router.kernel.errors import KernelError
 from router.kernel.fib import Refusal
 from router.kernel.monitor import Noticed
@@ -159,7 +160,7 @@ class ScriptedSpeaker:
         self.configured: list[SpeakerConfig] = []
         self.unreachables_then: list[set[Prefix]] = []
         self.events: list[Event] = []
-        self.pending = 0
+        self.settled = True
         self.pid: int | None = 7
         self.restarts = 0
 
@@ -171,8 +172,13 @@ class ScriptedSpeaker:
         events, self.events = tuple(self.events), []
         return events
 
-    def pending_bytes(self) -> int:
-        return self.pending
+    @property
+    def is_settled(self) -> bool:
+        return self.settled
+
+    @property
+    def due_at(self) -> float:
+        return float("inf")
 
 
 class Bench:
@@ -183,11 +189,8 @@ class Bench:
         self.kernel = kernel or ModelKernel()
         self.speaker = ScriptedSpeaker(self.kernel)
         self.published: list[NodeFacts] = []
-        settings = load_settings(
-            config, source="test", host_name="host", read_password=lambda _: Secret("x")
-        )
         self.agent = RouteAgent(
-            settings,
+            _settings(config),
             Shells(
                 fib=FibModel(self.kernel),
                 links=LinkModel(self.kernel),
@@ -200,6 +203,9 @@ class Bench:
             monotonic=lambda: self.now,
             wall=lambda: self.now,
         )
+
+    def reconfigure(self, config: str) -> None:
+        self.agent.reconfigure(_settings(config))
 
     def step(self, *events: Event, after_s: float = 0.0) -> None:
         self.now += after_s
@@ -221,6 +227,12 @@ class Bench:
         }
 
 
+def _settings(config: str) -> AgentSettings:
+    return load_settings(
+        config, source="test", host_name="host", read_password=lambda _: Secret("x")
+    )
+
+
 def establishing(name: str) -> tuple[Event, ...]:
     peer = PeerId(name)
     opened = [
@@ -240,7 +252,7 @@ def establishing(name: str) -> tuple[Event, ...]:
     ]
     here = ip_address("10.0.1.3")
     return (
-        Connected(peer=peer, local_address=here),
+        Connected(peer=peer),
         *opened,
         SessionUp(peer=peer, local_address=here),
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bgp.event import Sent, SpeakerExited, SpeakerStarted
+from bgp.event import SpeakerExited, SpeakerStarted
 from bgp.nlri import Prefix
-from bgp.peer import PeerId
 from router.agent import view
 from router.kernel.monitor import Noticed
 from tests.support.agent import (
@@ -180,18 +179,56 @@ def test_the_import_guard_keeps_our_own_and_foreign_space_out() -> None:
     assert rejected["192.0.2.0/24"] == "outside the cluster prefixes"
 
 
-def test_withdrawing_waits_for_what_peers_have_not_acknowledged(bench: Bench) -> None:
-    tor1 = PeerId("tor1")
-    bench.step(Sent(peer=tor1, announced=(OWN,)))
+def test_withdrawing_waits_until_the_speaker_has_settled(bench: Bench) -> None:
+    assert not bench.agent.is_withdrawn()
     bench.agent.withdrawing = True
     bench.step()
     assert bench.speaker.configured[-1].networks == ()
+    bench.speaker.settled = False
     assert not bench.agent.is_withdrawn()
-    bench.step(Sent(peer=tor1, withdrawn=(OWN,)))
-    bench.speaker.pending = 40
-    assert not bench.agent.is_withdrawn()
-    bench.speaker.pending = 0
+    bench.speaker.settled = True
     assert bench.agent.is_withdrawn()
+
+
+def test_a_changed_configuration_leaves_other_sessions_alone(bench: Bench) -> None:
+    before = bench.agent.sessions.all[0][1]
+    bench.reconfigure(
+        CONFIG.replace("{name: tor2, address: 10.0.2.2", "{name: x, address: 10.0.2.2")
+    )
+    bench.step()
+    names = [(settings.name, session.state) for settings, session in bench.agent.sessions.all]
+    assert names == [("tor1", "established"), ("x", "connect")]
+    assert bench.agent.sessions.all[0][1] == before
+    assert bench.routes() == {POD: {"10.0.1.2"}}
+    bench.step(*establishing("x"))
+    assert len(bench.agent.sessions.established) == 2
+
+
+def test_a_new_pod_cidr_is_announced_after_its_unreachable_route(bench: Bench) -> None:
+    more = CONFIG.replace("[10.244.1.0/24]", "[10.244.1.0/24, 10.244.9.0/24]")
+    bench.reconfigure(more)
+    bench.step()
+    assert Prefix.parse("10.244.9.0/24") in bench.speaker.configured[-1].networks
+    assert Prefix.parse("10.244.9.0/24") in bench.speaker.unreachables_then[-1]
+    assert len(bench.published[-1].pod_cidrs) == 2
+    bench.reconfigure(CONFIG)
+    bench.step()
+    assert bench.kernel.fib.unreachables == {OWN}
+
+
+def test_a_narrower_policy_takes_routes_out_and_back(bench: Bench) -> None:
+    bench.reconfigure(CONFIG.replace("10.244.0.0/16", "10.244.1.0/24"))
+    bench.step()
+    assert bench.routes() == {}
+    bench.reconfigure(CONFIG)
+    bench.step()
+    assert bench.routes() == {POD: BOTH}
+
+
+def test_a_new_node_name_needs_a_restart(bench: Bench) -> None:
+    bench.reconfigure(CONFIG.replace("node: node1", "node: node9"))
+    bench.step()
+    assert "needs a restart" in " ".join(view.status(bench.agent, bench.now)["reasons"])
 
 
 def test_sysctls_are_set_once(bench: Bench) -> None:
