@@ -31,6 +31,9 @@ OWN = ("10.244.1.0/24", "fd00:244:1::/64")
 THEIRS = ("10.244.2.0/24", "fd00:244:2::/64")
 
 
+MakeFabric: TypeAlias = "Callable[..., BgpFabric]"
+
+
 class BgpFabric:
     """See above; `close` ends everything."""
 

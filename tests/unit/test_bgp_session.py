@@ -22,6 +22,7 @@ from bgp.event import (
     Updated,
 )
 from bgp.nlri import Prefix
+from bgp.notification import name_notification
 from bgp.peer import PeerId
 from bgp.session import (
     TRANSITIONS,
@@ -30,7 +31,6 @@ from bgp.session import (
     State,
     TransitionError,
     advance,
-    name_notification,
     start,
     stop,
 )
