@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from ipaddress import ip_network
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,10 +105,10 @@ def _memory(name: str, found: list[Usage], limit: int, faults: tuple[str, ...]) 
 def _announce(host: Host) -> None:
     """Start the agent with 1,000 pod CIDRs that collide with no other node's."""
     config = dict(host.config)
-    taken = [ip_network("10.244.1.0/24"), ip_network("10.244.3.0/24")]
+    taken = [IPv4Network("10.244.1.0/24"), IPv4Network("10.244.3.0/24")]
     blocks = [
         str(block)
-        for block in ip_network("10.244.0.0/16").subnets(new_prefix=26)
+        for block in IPv4Network("10.244.0.0/16").subnets(new_prefix=26)
         if not any(block.subnet_of(other) for other in taken)
     ]
     config["pod_cidrs"] = blocks[:ROUTES]
