@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from ipaddress import IPv4Network, IPv6Network, ip_interface
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from cni.attachment.alias import Addresses
@@ -48,7 +48,8 @@ def preferred_sources(facts: NodeFacts, local: Collection[Address] | None) -> Ad
 
 def _ip(address: Address) -> IpConfiguration:
     return IpConfiguration(
-        address=ip_interface(address),
+        address=address,
+        prefix_length=address.max_prefixlen,
         gateway=GATEWAY_IPV4 if address.version == 4 else GATEWAY_IPV6,
         interface=_SANDBOX_INTERFACE,
     )

@@ -12,10 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
-    IPv4Interface,
     IPv4Network,
     IPv6Address,
-    IPv6Interface,
     IPv6Network,
     ip_interface,
 )
@@ -39,7 +37,8 @@ class Interface:
 class IpConfiguration:
     """An address of the interface with index ``interface`` in the result."""
 
-    address: IPv4Interface | IPv6Interface
+    address: IPv4Address | IPv6Address
+    prefix_length: int
     gateway: IPv4Address | IPv6Address
     interface: int
 
@@ -85,7 +84,7 @@ def _interface(interface: Interface, version: SpecVersion) -> dict[str, object]:
 
 def _ip(ip: IpConfiguration, version: SpecVersion) -> dict[str, object]:
     body: dict[str, object] = {
-        "address": str(ip.address),
+        "address": f"{ip.address}/{ip.prefix_length}",
         "gateway": str(ip.gateway),
         "interface": ip.interface,
     }

@@ -59,6 +59,7 @@ class CniNode:
         self.namespace = namespace
         self.shim = shim
         self.server: subprocess.Popen[str] | None = None
+        self.program = SERVER
         self._starts = 0
         for address in ("10.255.1.1/32", "fd00:255:1::1/128"):
             namespace.run(["ip", "addr", "add", address, "dev", "lo"])
@@ -96,7 +97,7 @@ class CniNode:
         log = f"{RUN_DIR}/log"
         self.namespace.run(["mkdir", "-p", "-m", "700", RUN_DIR])
         self.server = self.namespace.popen(
-            ["sh", "-c", f'exec "$0" -c "$1" >> {log} 2>&1', sys.executable, SERVER],
+            ["sh", "-c", f'exec "$0" -c "$1" >> {log} 2>&1', sys.executable, self.program],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
         )

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -30,10 +30,16 @@ RESULT = Result(
     ),
     ips=(
         IpConfiguration(
-            address=ip_interface("10.244.1.5/32"), gateway=ip_address("169.254.1.1"), interface=1
+            address=ip_address("10.244.1.5"),
+            prefix_length=32,
+            gateway=ip_address("169.254.1.1"),
+            interface=1,
         ),
         IpConfiguration(
-            address=ip_interface("fd00::5/128"), gateway=ip_address("fe80::1"), interface=1
+            address=ip_address("fd00::5"),
+            prefix_length=128,
+            gateway=ip_address("fe80::1"),
+            interface=1,
         ),
     ),
     routes=(
