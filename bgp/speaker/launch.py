@@ -42,6 +42,11 @@ class SpeakerProcessSettings:
     """How often the speaker is asked for a sign of life."""
 
     @property
+    def owner(self) -> tuple[int, int]:
+        """User and group of the speaker's files."""
+        return self.uid, self.gid
+
+    @property
     def config_path(self) -> Path:
         """The generated configuration."""
         return self.run_dir / "exabgp.conf"
