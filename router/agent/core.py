@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from bgp.event import ConfigRejected, Event, SpeakerExited, SpeakerStarted
+from bgp.errors import BgpError
+from bgp.event import ConfigApplied, ConfigRejected, Event, SpeakerExited, SpeakerStarted
 from bgp.nlri import Prefix
 from bgp.peer import PeerId, SpeakerConfig
 from bgp.rib import Rib
@@ -19,7 +20,6 @@ from cni.node_facts import NodeFacts
 from router.agent.forwarding import FibShell, Forwarding
 from router.agent.sessions import Sessions
 from router.config.settings import AgentSettings
-from router.kernel.errors import KernelError
 from router.kernel.monitor import Noticed
 from router.model.link import Links
 from router.reconcile.announce import Announcement, announcement, smallest_mtu, uplinks
@@ -157,7 +157,7 @@ class RouteAgent:
         """Do one part of a step; a failure is told once, retried, and stops no other part."""
         try:
             work()
-        except (KernelError, OSError) as error:
+        except (BgpError, OSError) as error:
             if self.problems.get(part) != str(error):
                 _log.error("cannot do part of the work", extra={"part": part, "error": str(error)})
             self.problems[part] = str(error)
@@ -191,6 +191,8 @@ class RouteAgent:
             _log.error("speaker ended", extra={"status": event.status, "reason": event.reason})
         elif isinstance(event, ConfigRejected):
             self.problems["speaker"] = f"the speaker refused its configuration: {event.reason}"
+        elif isinstance(event, ConfigApplied):
+            self.problems.pop("speaker", None)
         lost = self.sessions.receive(event, now=now, at=self._wall())
         if lost is not None:
             self._lose(lost)

@@ -94,6 +94,7 @@ def _version() -> str:
 
 
 def _run_router(options: argparse.Namespace) -> int:
+    from bgp.errors import BgpError
     from router.agent.app import AlreadyRunningError, read_settings, run_router
     from router.agent.logs import set_up_logs
     from router.config.document import ConfigError
@@ -108,10 +109,7 @@ def _run_router(options: argparse.Namespace) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return _USAGE_ERROR
-    except OSError as error:
-        print(f"podroute router: {error}", file=sys.stderr)
-        return 1
-    except AlreadyRunningError as error:
+    except (OSError, UnicodeDecodeError, BgpError, AlreadyRunningError) as error:
         print(f"podroute router: {error}", file=sys.stderr)
         return 1
 
