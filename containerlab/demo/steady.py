@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from containerlab.demo.fabric import CLIENT_ADDRESSES, FAMILIES, Fabric, Host, wait_for
 from containerlab.demo.tor import RouteWatch, packets_sent
 from containerlab.measure.check import Check, at_most, exactly
-from containerlab.measure.flows import Group, Traffic
-from containerlab.measure.pings import ping_all
+from containerlab.measure.flows import LEAST_SENT, Group, Traffic
+from containerlab.measure.pings import COUNT, ping_all
 from containerlab.measure.sources import Question, ask, servers
 
 START_BOUND_MS = 1000
@@ -94,18 +94,26 @@ def check_sessions(fabric: Fabric) -> Check:
 
 
 def check_pings(fabric: Fabric) -> Check:
-    """Ping from every pod to every pod, itself included, in both families."""
+    """Ping from every pod to every pod, itself included, in both families.
+
+    An answer that came back is counted by whoever asked: the receiver of the answer.
+    """
     addresses = [pod.address(family) for family in FAMILIES for pod in fabric.pods]
     with ThreadPoolExecutor(max_workers=3) as pool:
         results = list(pool.map(lambda pod: ping_all(pod, addresses), fabric.pods))
     flat = [result for row in results for result in row]
     bad = [f"{r.source} to {r.address}: {r.received} of {r.sent}" for r in flat if r.lost]
+    sent = sum(result.sent for result in flat)
+    faults = [fabric.why_not_fresh(host, since_epoch=0) for host in fabric.hosts]
+    if sent < LEAST_SENT * COUNT * len(flat):
+        faults.append(f"only {sent} of {COUNT * len(flat)} requests sent")
     return Check(
         name="ping_lost",
         value=sum(result.lost for result in flat),
         unit="packets",
         bound=exactly(0),
-        samples={"pairs": len(flat), "sent": sum(r.sent for r in flat), "lossy": bad},
+        samples={"pairs": len(flat), "sent": sent, "lossy": bad},
+        faults=tuple(filter(None, faults)),
     )
 
 
