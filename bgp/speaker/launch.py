@@ -9,6 +9,7 @@ then copied, unchanged, to where it can.
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import stat
 import sys
@@ -35,16 +36,11 @@ class SpeakerProcessSettings:
     """Where and as whom the speaker runs."""
 
     run_dir: Path = Path("/run/podroute/speaker")
-    """Made by us, mode 0711: configuration (0400, the speaker's), API socket, relay."""
+    """Made by us, mode 0711: configuration (0440, its group's to read), API socket, relay."""
     uid: int = DEFAULT_UID
     gid: int = DEFAULT_UID
     heartbeat_s: float = 1.0
     """How often the speaker is asked for a sign of life."""
-
-    @property
-    def owner(self) -> tuple[int, int]:
-        """User and group of the speaker's files."""
-        return self.uid, self.gid
 
     @property
     def config_path(self) -> Path:
@@ -68,6 +64,7 @@ class Installation:
 
     python: Path
     library: Path
+    known_user: str
 
     @classmethod
     def prepare(cls, settings: SpeakerProcessSettings) -> Installation:
@@ -79,6 +76,7 @@ class Installation:
         python = next((p for p in (own, *_SYSTEM_PYTHONS) if _reaches(settings, p)), None)
         if python is None:
             raise LaunchError(f"user {settings.uid} cannot run {own}")
+        known_user = _known_user()
         spec = find_spec("exabgp")
         if spec is None or spec.origin is None:
             raise LaunchError("the exabgp package is not installed")
@@ -89,12 +87,12 @@ class Installation:
             raise LaunchError(f"user {settings.uid} cannot reach {settings.run_dir}")
         package = Path(spec.origin).parent
         if _reaches(settings, package / "__init__.py"):
-            return cls(python=python, library=package.parent)
+            return cls(python=python, library=package.parent, known_user=known_user)
         library = settings.run_dir / "lib"
         shutil.rmtree(library, ignore_errors=True)
         shutil.copytree(package, library / "exabgp")
         _open_up(library)
-        return cls(python=python, library=library)
+        return cls(python=python, library=library, known_user=known_user)
 
     def relay_command(self, settings: SpeakerProcessSettings) -> tuple[str, ...]:
         """Give the words of ExaBGP's `run` statement."""
@@ -135,7 +133,8 @@ class Installation:
 
         ExaBGP's acknowledgement of API commands would fill the pipe when nobody reads it; its
         command line pipes are not wanted. Level INFO, because "loaded new configuration
-        successfully" is its only acknowledgement of a reload.
+        successfully" is its only acknowledgement of a reload. The user is not changed to, but must
+        exist; its default, nobody, is not in every image.
         """
         return {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -147,6 +146,7 @@ class Installation:
             "exabgp_api_cli": "false",
             "exabgp_api_respawn": "false",
             "exabgp_daemon_drop": "false",
+            "exabgp_daemon_user": self.known_user,
             "exabgp_log_destination": "stderr",
             "exabgp_log_level": "INFO",
             "exabgp_log_processes": "false",
@@ -154,16 +154,37 @@ class Installation:
         }
 
 
-def write(path: Path, content: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
-    """Put a file in place atomically, never visible with another mode or owner."""
+def _known_user() -> str:
+    """Return the name of a user that exists. Raises LaunchError."""
+    try:
+        return pwd.getpwuid(0).pw_name
+    except KeyError:
+        raise LaunchError("user 0 has no entry in /etc/passwd, which ExaBGP needs") from None
+
+
+def share(file: Path | int, gid: int) -> None:
+    """Give a file of ours to the speaker's group.
+
+    Needs no CAP_CHOWN: an owner may, for a group that he is in (chown(2)). To join it takes
+    CAP_SETGID, which it takes to start the speaker too. Raises OSError.
+    """
+    try:
+        os.chown(file, -1, gid)
+    except PermissionError:
+        os.setgroups([*os.getgroups(), gid])
+        os.chown(file, -1, gid)
+
+
+def write(path: Path, content: bytes, mode: int, gid: int | None = None) -> None:
+    """Put a file in place atomically, never visible with another mode or group."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
-        if owner is not None:
-            os.fchown(descriptor, *owner)
+        if gid is not None:
+            share(descriptor, gid)
         os.fchmod(descriptor, mode)
     temporary.replace(path)
 

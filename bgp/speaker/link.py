@@ -19,6 +19,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from bgp.speaker.launch import share
+
 log = logging.getLogger(__name__)
 
 READ_BYTES = 1 << 18
@@ -32,6 +34,7 @@ class Link:
     """One connected relay, or none yet."""
 
     def __init__(self, path: Path, owner: tuple[int, int], wake: Callable[[], None]) -> None:
+        """Listen; `owner` is the relay's user and group, the only ones let in."""
         path.unlink(missing_ok=True)
         self._path = path
         self._uid = owner[0]
@@ -39,7 +42,8 @@ class Link:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._listener.bind(str(path))
         path.chmod(0o600)
-        os.chown(path, *owner)
+        share(path, owner[1])
+        path.chmod(0o660)
         self._listener.listen(4)
         self._connection: socket.socket | None = None
         self._relay: int | None = None

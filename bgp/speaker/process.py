@@ -66,7 +66,7 @@ class Speaker:
         self._settings = settings
         self._wake = wake
         self._installation = Installation.prepare(settings)
-        self._link = Link(settings.socket_path, settings.owner, wake)
+        self._link = Link(settings.socket_path, (settings.uid, settings.gid), wake)
         self._config: SpeakerConfig | None = None
         self._text = ""
         self._child: Child | None = None
@@ -90,7 +90,7 @@ class Speaker:
             return
         text = render(config, self._installation.relay_command(self._settings))
         if text != self._text:
-            write(self._settings.config_path, text.encode("ascii"), 0o400, self._settings.owner)
+            write(self._settings.config_path, text.encode("ascii"), 0o440, self._settings.gid)
         self._config, self._text = config, text
         renamed = self._roster.take(config)
         self._heartbeat.expect_within(self._roster.shortest_hold_time_s)
