@@ -70,9 +70,10 @@ class _Ending:
     listeners: list[threading.Event] = field(default_factory=list)
 
 
-def run_router(config: Path, run_dir: Path) -> int:
+def run_router(config: Path, run_dir: Path, sysctl_root: Path) -> int:
     """Run until told to stop; return the exit status.
 
+    The node's sysctls are read and written below `sysctl_root`, usually /proc/sys.
     Raises ConfigError, OSError or AlreadyRunningError before anything was changed.
     """
     file = ConfigFile(config, read_settings)
@@ -100,7 +101,7 @@ def run_router(config: Path, run_dir: Path) -> int:
                 fib=table,
                 links=links,
                 monitor=monitor,
-                sysctls=Sysctls(),
+                sysctls=Sysctls(sysctl_root),
                 speaker=speaker,
                 publish=NodeFile(run_dir / "node.json").publish,
             ),

@@ -11,7 +11,7 @@ from router.kernel.errors import KernelError
 class Sysctls:
     """/proc/sys, or the place where the node's is mounted writable."""
 
-    def __init__(self, root: Path = Path("/proc/sys")) -> None:
+    def __init__(self, root: Path) -> None:
         """Touch nothing yet."""
         self._root = root
 

@@ -103,7 +103,7 @@ class Containerd:
 
     def run_host_sandbox(self, name: str) -> RuntimePod:
         """Run a sandbox in the node's network namespace; everything else is its own."""
-        return self.run_sandbox(name, linux=self._linux(NODE))
+        return self.run_sandbox(name, hostname="", linux=self._linux(NODE))
 
     def _linux(self, network: int) -> dict[str, Any]:
         namespaces = {"network": network, "pid": 1}

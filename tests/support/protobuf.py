@@ -85,9 +85,9 @@ def decode(message: Message, data: bytes) -> dict[str, Any]:
 
 
 def _decode_value(kind: Kind, raw: int | bytes) -> Any:
-    if kind is Scalar.INTEGER:
-        return raw
-    return _bytes(raw).decode() if kind is Scalar.STRING else decode(kind, _bytes(raw))
+    if not isinstance(kind, Scalar):
+        return decode(kind, _bytes(raw))
+    return raw if kind is Scalar.INTEGER else _bytes(raw).decode()
 
 
 def _bytes(raw: int | bytes) -> bytes:

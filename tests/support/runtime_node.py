@@ -71,6 +71,7 @@ class RuntimeNode:
             ln -s {_DEBIAN_PLUGINS}/* {CNI_BIN}/
             cp /bin/busybox {ROOTFS}/bin/busybox
             cd {ROOTFS}; mkdir -p dev etc proc root run sys tmp var
+            echo root:x:0:0:root:/root:/bin/sh > etc/passwd
             for name in {" ".join(_APPLETS)}; do ln -s busybox bin/$name; done
         """
         node.run(["sh", "-ec", script])
@@ -97,7 +98,7 @@ class RuntimeNode:
             plugin = f"{CNI_BIN}/podroute"
             done = self.node.run([plugin], input=request, env=environment, check=False)
             if done.returncode:
-                raise NotYetError(done.stdout)
+                raise NotYetError(done.stdout[:500])
             return True
 
         wait_until(probe, deadline_s=20, what=f"{self.node.name}: an ADD would succeed")
