@@ -1,0 +1,1 @@
+"""The Kubernetes API: watches, status, Events. SHELL, the only importer of kubernetes."""

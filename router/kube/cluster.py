@@ -1,0 +1,312 @@
+"""The agent's door to the API server: one thread with one event loop. SHELL.
+
+The loop's thread holds all state of this package; the agent's thread takes frozen views and
+hands over frozen wishes. Nothing the API server does or does not do can hold the agent up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from bgp.secret import Secret
+from router.kube import convert
+from router.kube.access import Access
+from router.kube.client import Client
+from router.kube.clock import Clock
+from router.kube.errors import MalformedError
+from router.kube.event import EventWriter, Note
+from router.kube.memory import MemoryFile, Remembered
+from router.kube.node_status import NodeStatusWriter
+from router.kube.pace import Pace
+from router.kube.secret import SecretReader
+from router.kube.watch import Health, Target, Watch
+from router.model.node import ConfigMapView, NodeView, Observed, Presence, SecretRef
+from router.reconcile.node_status import StatusSettings
+from router.reconcile.readiness import Verdict
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+_START_S: Final = 10.0
+_STOP_S: Final = 5.0
+_GOODBYE_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    """What the agent needs of the API server."""
+
+    access: Access
+    node: str
+    """Name of our own Node object."""
+    namespace: str
+    """Ours: the ConfigMap and all Secrets are there."""
+    config_map: str = ""
+    """Name of the ConfigMap with the configuration; '' watches none."""
+    status: StatusSettings = field(default_factory=StatusSettings)
+    pace: Pace = field(default_factory=Pace)
+    memory: Path | None = None
+    """File on tmpfs that outlives the agent, not the boot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterView:
+    """Everything known from the API, frozen."""
+
+    node: Observed[NodeView] = field(default_factory=Observed)
+    config_map: Observed[ConfigMapView] = field(default_factory=Observed)
+    secrets: Mapping[SecretRef, Secret] = field(default_factory=dict)
+    secret_problems: Mapping[SecretRef, str] = field(default_factory=dict)
+    connected: bool = False
+    """Whether every watch is open now. No part of any readiness."""
+    problem: str = ""
+    """Why not, or what of the API's answers cannot be used."""
+    status_problem: str = ""
+    """Why the Node does not say what it shall."""
+    requests: int = 0
+    """How many requests the watches have sent since the start."""
+
+
+class Cluster:
+    """Follows our Node, our ConfigMap and the wanted Secrets; writes our Node's status."""
+
+    def __init__(self, settings: ClusterSettings, wake: Callable[[], None]) -> None:
+        """Start the thread; `wake` is called from it whenever `take` would answer anew."""
+        self._settings = settings
+        self._wake = wake
+        self._memory = MemoryFile(settings.memory)
+        self._raw = self._memory.load()
+        self._view = _recalled(self._raw, settings)
+        self._problems: dict[str, str] = {}
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._writer: NodeStatusWriter | None = None
+        self._events: EventWriter | None = None
+        self._secrets: SecretReader | None = None
+        self._watches: dict[str, Watch] = {}
+        self._thread = threading.Thread(target=self._run, name="kube-api", daemon=True)
+        self._thread.start()
+        if not self._ready.wait(_START_S):
+            raise RuntimeError("the API thread did not start")
+
+    # --- the agent's thread ---------------------------------------------------------------------
+
+    def take(self) -> ClusterView:
+        """Return the newest view; the same object as long as nothing changed."""
+        return self._view
+
+    def want_status(self, verdict: Verdict) -> None:
+        """Make the Node say this; call it whenever you like, differences alone are written."""
+        if self._writer is not None:
+            self._post(self._writer.want, verdict)
+
+    def want_secrets(self, refs: frozenset[SecretRef]) -> None:
+        """Keep these keys of Secrets at hand."""
+        if self._secrets is not None:
+            self._post(self._secrets.want, refs)
+
+    def tell(self, note: Note) -> None:
+        """Send an Event about the node, if the API server takes it."""
+        if self._events is not None:
+            self._post(self._events.tell, note)
+
+    def close(self) -> None:
+        """End the thread; nothing is withdrawn from the Node."""
+        if self._stop is not None:
+            self._post(self._stop.set)
+        self._thread.join(_STOP_S)
+
+    def _post(self, function: Callable[..., object], *arguments: object) -> None:
+        if self._loop is not None:
+            # A loop that has ended takes nothing more; so be it.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(function, *arguments)
+
+    # --- the loop's thread ----------------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.run(self._main())
+
+    async def _main(self) -> None:
+        settings = self._settings
+        client = Client(settings.access)
+        clock = Clock()
+        self._stop = asyncio.Event()
+        self._writer = NodeStatusWriter(
+            api=client,
+            name=settings.node,
+            settings=settings.status,
+            pace=settings.pace,
+            clock=clock,
+            wall=_now,
+            told=self._publish,
+        )
+        self._events = EventWriter(api=client, pace=settings.pace, clock=clock, wall=_now_precise)
+        self._secrets = SecretReader(
+            api=client,
+            namespace=settings.namespace,
+            pace=settings.pace,
+            clock=clock,
+            changed=self._secrets_changed,
+            found=dict(self._raw.secrets),
+        )
+        self._watches["node"] = Watch(
+            api=client,
+            target=Target(collection="/api/v1/nodes", name=settings.node),
+            pace=settings.pace,
+            clock=clock,
+            changed=self._node_changed,
+            told=self._health_changed,
+        )
+        if settings.config_map:
+            self._watches["config map"] = Watch(
+                api=client,
+                target=Target(
+                    collection=f"/api/v1/namespaces/{settings.namespace}/configmaps",
+                    name=settings.config_map,
+                ),
+                pace=settings.pace,
+                clock=clock,
+                changed=self._config_map_changed,
+                told=self._health_changed,
+            )
+        parts: dict[str, Callable[[], Awaitable[None]]] = {
+            f"watch of the {name}": watch.follow for name, watch in self._watches.items()
+        }
+        parts |= {
+            "node status": self._writer.follow,
+            "events": self._events.follow,
+            "secrets": self._secrets.follow,
+        }
+        tasks = [asyncio.create_task(self._keep(name, part)) for name, part in parts.items()]
+        self._loop = asyncio.get_running_loop()
+        self._ready.set()
+        try:
+            await self._stop.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await client.close()
+            # aiohttp closes TLS transports in the background and offers nothing to wait for.
+            await asyncio.sleep(_GOODBYE_S)
+
+    async def _keep(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
+        """Run a part for ever; a defect in it is told, and stops no other part."""
+        while True:
+            try:
+                await part()
+            # The thread must outlive whatever a part stumbles over.
+            except Exception as error:
+                _log.exception("a part of the API thread failed", extra={"part": name})
+                self._problems[name] = f"{type(error).__name__}: {error}"
+                self._publish()
+                await asyncio.sleep(self._settings.pace.longest_s)
+
+    def _node_changed(self, raw: Mapping[str, Any] | None) -> None:
+        observed = self._observed("node", raw, convert.node_view, self._view.node)
+        if observed is None:
+            return
+        if raw is not None:
+            self._remember(replace(self._raw, node=raw))
+        present = observed.value if observed.presence is Presence.PRESENT else None
+        if self._writer is not None and self._events is not None:
+            self._writer.see(present)
+            self._events.see(present)
+        self._publish(node=observed)
+
+    def _config_map_changed(self, raw: Mapping[str, Any] | None) -> None:
+        observed = self._observed("config map", raw, convert.config_map_view, self._view.config_map)
+        if observed is None:
+            return
+        if raw is not None:
+            self._remember(replace(self._raw, config_map=raw))
+        self._publish(config_map=observed)
+
+    def _observed(
+        self,
+        part: str,
+        raw: Mapping[str, Any] | None,
+        convert_to: Callable[[Mapping[str, Any]], T],
+        before: Observed[T],
+    ) -> Observed[T] | None:
+        """Return the new observation, None if the object cannot be used."""
+        self._problems.pop(part, None)
+        if raw is None:
+            return Observed(presence=Presence.ABSENT, value=before.value)
+        try:
+            return Observed(presence=Presence.PRESENT, value=convert_to(raw))
+        except MalformedError as error:
+            self._problems[part] = str(error)
+            self._publish()
+            return None
+
+    def _secrets_changed(self) -> None:
+        if self._secrets is not None:
+            found = dict(self._secrets.found)
+            self._remember(replace(self._raw, secrets=found))
+            self._publish(secrets=found, secret_problems=dict(self._secrets.problems))
+
+    def _health_changed(self) -> None:
+        if self._writer is not None:
+            self._writer.connect(self._watches["node"].health.connected)
+        self._publish()
+
+    def _remember(self, remembered: Remembered) -> None:
+        self._raw = remembered
+        try:
+            self._memory.save(remembered)
+            self._problems.pop("memory", None)
+        except OSError as error:
+            self._problems["memory"] = f"cannot remember the API's objects: {error}"
+
+    def _publish(self, **changes: Any) -> None:
+        """Put a new view in place and wake the agent, if it differs."""
+        healths: list[Health] = [watch.health for watch in self._watches.values()]
+        lost = [health.problem for health in healths if not health.connected]
+        view = replace(
+            self._view,
+            connected=bool(healths) and not lost,
+            problem="; ".join(dict.fromkeys([*lost, *self._problems.values()])),
+            status_problem=self._writer.problem if self._writer is not None else "",
+            requests=sum(health.requests for health in healths),
+            **changes,
+        )
+        if view != self._view:
+            self._view = view
+            self._wake()
+
+
+def _recalled(remembered: Remembered, settings: ClusterSettings) -> ClusterView:
+    """Return the view of a restarted agent before the API server has answered."""
+    node: NodeView | None = None
+    config_map: ConfigMapView | None = None
+    with contextlib.suppress(MalformedError):
+        node = convert.node_view(remembered.node) if remembered.node else None
+    with contextlib.suppress(MalformedError):
+        if remembered.config_map:
+            config_map = convert.config_map_view(remembered.config_map)
+    return ClusterView(
+        node=Observed(value=node if node and node.name == settings.node else None),
+        config_map=Observed(
+            value=config_map if config_map and config_map.name == settings.config_map else None
+        ),
+        secrets=remembered.secrets,
+        problem="the API server has not answered yet",
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _now_precise() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
