@@ -1,0 +1,125 @@
+"""Debian's plugins chained behind ours, called as libcni calls them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cni_node import Answer, CniNode, build_shim, first_packet_passes
+from tests.support.netns import Namespace
+from tests.support.plugin_chain import DEBIAN_PLUGINS, PluginChain
+
+TYPES = ("portmap", "bandwidth", "tuning", "firewall")
+pytestmark = [
+    pytest.mark.netns,
+    pytest.mark.needs("nft", "iptables", *(str(DEBIAN_PLUGINS / name) for name in TYPES)),
+]
+
+PODROUTE = {
+    "type": "podroute",
+    "capabilities": {"portMappings": True, "bandwidth": True, "dns": True},
+}
+PORTMAP = {"type": "portmap", "snat": True, "capabilities": {"portMappings": True}}
+BANDWIDTH = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
+TUNING = {"type": "tuning", "sysctl": {"net.core.somaxconn": "500"}, "mtu": 1400, "promisc": True}
+FIREWALL = {"type": "firewall", "backend": "iptables"}
+CHAIN: tuple[dict[str, Any], ...] = (PODROUTE, PORTMAP, BANDWIDTH, TUNING, FIREWALL)
+
+PODMAN_CONFIG = {
+    "portMappings": [{"hostPort": 18080, "containerPort": 8080, "protocol": "tcp"}],
+    "bandwidth": {"ingressRate": 10_000_000, "ingressBurst": 1_000_000,
+                  "egressRate": 10_000_000, "egressBurst": 1_000_000},
+}  # fmt: skip
+# go-cni's structs have no JSON tags: Go does not mind the case of a key, others must not either.
+CONTAINERD_CONFIG = {
+    "portMappings": [{"HostPort": 18080, "ContainerPort": 8080, "Protocol": "tcp", "HostIP": ""}],
+    "bandwidth": {"IngressRate": 10_000_000, "IngressBurst": 1_000_000,
+                  "EgressRate": 10_000_000, "EgressBurst": 1_000_000},
+    "dns": {"Servers": ["10.96.0.10"], "Searches": ["test.local"], "Options": ["ndots:5"]},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_shim(tmp_path_factory.mktemp("shim"))
+
+
+@pytest.fixture
+def node(make_namespace: Callable[[str], Namespace], shim: Path) -> Iterator[CniNode]:
+    with contextlib.closing(CniNode(make_namespace("node1"), shim)) as node:
+        node.facts("10.244.1.0/24", "fd00:244:1::/64")
+        node.start()
+        node.sandbox("a")
+        yield node
+
+
+def rules(node: CniNode) -> str:
+    """Return what the packet filter says of pods' addresses and of published ports."""
+    lines = node.namespace.run(["nft", "list", "ruleset"]).stdout.splitlines()
+    return "\n".join(line for line in lines if "244" in line or "18080" in line)
+
+
+def assert_fine(answers: dict[str, Answer]) -> None:
+    for name, answer in answers.items():
+        assert (answer.exit_code, answer.stdout) == (0, ""), name
+
+
+@pytest.mark.parametrize("version", ["0.4.0", "1.0.0"])
+@pytest.mark.parametrize(
+    "given", [PODMAN_CONFIG, CONTAINERD_CONFIG], ids=["podman's keys", "containerd's keys"]
+)
+def test_the_whole_chain(node: CniNode, version: str, given: dict[str, Any]) -> None:
+    chain = PluginChain(node, CHAIN, version)
+    result = chain.add("a", given)
+    addresses = [ip["address"].split("/")[0] for ip in result["ips"]]
+    assert addresses == ["10.244.1.1", "fd00:244:1::1"]
+    for address in addresses:
+        first_packet_passes(node, "a", address)
+    for published in ("18080", "10.244.1.1", "fd00:244:1::1"):
+        assert published in rules(node)
+    assert node.namespace.run(["tc", "qdisc", "show"]).stdout.count("tbf") == 2
+    assert "mtu 1400" in node.in_pod("a", "ip", "link", "show", "eth0")
+    answers = chain.check("a", given)
+    # portmap 1.1.1 looks for its rules in both families whatever there is, and fails behind any.
+    del answers["portmap"]
+    assert_fine(answers)
+    chain.delete("a", given)
+    assert node.links() == []
+    assert node.pod_routes() == []
+    assert rules(node) == ""
+    assert "tbf" not in node.namespace.run(["tc", "qdisc", "show"]).stdout
+    chain.delete("a", given)
+
+
+def test_the_oldest_version_of_chains(node: CniNode) -> None:
+    """0.3.1 has no CHECK, and firewall does not speak it."""
+    chain = PluginChain(node, CHAIN[:-1], "0.3.1")
+    result = chain.add("a", CONTAINERD_CONFIG)
+    assert [ip["version"] for ip in result["ips"]] == ["4", "6"]
+    for ip in result["ips"]:
+        first_packet_passes(node, "a", ip["address"].split("/")[0])
+    chain.delete("a", CONTAINERD_CONFIG)
+    assert (node.links(), rules(node)) == ([], "")
+
+
+def test_a_mac_changed_behind_us_is_told_by_check(node: CniNode) -> None:
+    """The node's neighbor entry is permanent: such a pod is cut off, and CHECK must not hide it."""
+    chain = PluginChain(node, (PODROUTE, {"type": "tuning", "mac": "c2:b0:57:49:47:f1"}))
+    chain.add("a")
+    answer = chain.check("a")["podroute"]
+    assert answer.exit_code != 0
+    assert "neighbor 10.244.1.1" in json.loads(answer.stdout)["details"]
+    chain.delete("a")
+    assert node.links() == []
+
+
+def test_a_chain_in_the_wrong_order_is_refused(node: CniNode) -> None:
+    previous = {"cniVersion": "1.0.0", "interfaces": [], "ips": [], "routes": [], "dns": {}}
+    answer = node.call("ADD", "a", config={"prevResult": previous})
+    assert answer.body["code"] == 7
+    assert node.links() == []
