@@ -114,6 +114,7 @@ def test_it_has_only_what_it_ships_with(site: Site, name: str) -> None:
     expected = sum(1 << NUMBERS[capability] for capability in daemon.capabilities)
     for kind in ("CapEff", "CapPrm", "CapBnd"):
         assert int(told[kind], 16) == expected, kind
+    assert told["Seccomp"] == "2"
     for kind, is_shared in {"net": True, "mnt": False, "pid": False, "ipc": False}.items():
         shares = namespace(site, daemon.pid, kind) == namespace(site, 1, kind)
         assert shares is is_shared, kind

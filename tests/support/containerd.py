@@ -142,7 +142,10 @@ class Containerd:
         mounts: Sequence[dict[str, Any]] = (),
         environment: dict[str, str] | None = None,
     ) -> str:
-        """Start a container as kubelet does one that drops ALL and adds *capabilities*."""
+        """Start a container as kubelet does one that drops ALL and adds *capabilities*.
+
+        Its root file system is read-only, its seccomp profile the runtime's.
+        """
         namespaces = {"network": NODE, "pid": 1}
         config = {
             "metadata": {"name": name},
@@ -162,6 +165,7 @@ class Containerd:
                     "readonly_rootfs": True,
                     "masked_paths": MASKED,
                     "readonly_paths": READ_ONLY,
+                    "seccomp": {"profile_type": 0},  # RuntimeDefault
                 }
             },
         }

@@ -67,6 +67,7 @@ _SECURITY_CONTEXT: Message = {
     "no_new_privs": Field(11, INTEGER),
     "masked_paths": Field(13, repeated=True),
     "readonly_paths": Field(14, repeated=True),
+    "seccomp": Field(15, {"profile_type": Field(1, INTEGER)}),
 }
 _CONTAINER_CONFIG: Message = {
     "metadata": Field(1, {"name": Field(1), "attempt": Field(2, INTEGER)}),

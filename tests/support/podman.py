@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -24,8 +25,9 @@ network_config_dir = "/etc/cni/net.d"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 """
-# crun refuses hybrid cgroups; nothing is ever pulled or unpacked.
-_OPTIONS: Final = ("--runtime", "/usr/sbin/runc", "--storage-driver", "vfs", "--log-level", "error")
+# crun refuses hybrid cgroups.
+_RUNC: Final = shutil.which("runc", path="/usr/local/sbin:/usr/sbin:/usr/bin") or "runc"
+_OPTIONS: Final = ("--runtime", _RUNC, "--storage-driver", "vfs", "--log-level", "error")
 # Where root has no CAP_SYS_RESOURCE, podman's own limits are higher than what may be set.
 _LIMITS: Final = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
 
