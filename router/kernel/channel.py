@@ -1,4 +1,4 @@
-"""A NETLINK_ROUTE socket for packed messages: batches, single requests, dumps.
+"""A netlink socket for packed messages: batches, single requests, dumps, nf_tables transactions.
 
 SHELL. A channel stays bound to the network namespace of the thread that opened it
 (net/netlink/af_netlink.c takes it from current at socket creation), so one opened
@@ -7,7 +7,8 @@ inside a pod's namespace keeps speaking to the pod after the thread has left.
 A batch costs one sendmsg per 64 KiB and one acknowledgement: errors come back even for
 messages without NLM_F_ACK, and the kernel goes on after a message that failed. So the
 caller gets every failure with its index, and nothing for what worked.
-Not thread-safe: one channel, one thread.
+Not thread-safe: one channel, one thread. An acknowledgement costs two system calls and no memory:
+the kernel keeps the timeout (Python's own would poll before each call), and one buffer is reused.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import errno
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from router.kernel.errors import DumpInterruptedError, KernelError
@@ -39,7 +40,9 @@ NETLINK_GET_STRICT_CHK: Final = 12
 SO_RCVBUFFORCE: Final = 33
 
 _BATCH_BYTES: Final = 64 * 1024
-_RECEIVE_BYTES: Final = 256 * 1024
+_RECEIVE_BYTES: Final = 64 * 1024
+"""A dump's datagrams have at most 32 KiB, or one larger object (netlink_dump in af_netlink.c)."""
+_BRIEF_RECEIVE_BYTES: Final = 8 * 1024
 _RECEIVE_BUFFER_BYTES: Final = 8 * 1024 * 1024
 _DUMP_ATTEMPTS: Final = 8
 _NLMSGERR_ATTR_MSG: Final = 1
@@ -47,6 +50,7 @@ _NLM_F_ACK_TLVS: Final = 0x200
 _U16: Final = struct.Struct("=H")
 _U32: Final = struct.Struct("=I")
 _I32: Final = struct.Struct("=i")
+_TIMEVAL: Final = struct.Struct("@ll")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,21 +67,37 @@ class Failure:
 class Channel:
     """One netlink socket in the network namespace of the opening thread."""
 
-    def __init__(self, *, timeout_s: float = 10.0) -> None:
-        """Open the socket. Raises KernelError."""
+    def __init__(
+        self,
+        *,
+        timeout_s: float = 10.0,
+        protocol: int = socket.NETLINK_ROUTE,
+        brief: bool = False,
+    ) -> None:
+        """Open the socket. Raises KernelError.
+
+        ``brief`` is for one that lives for a few small messages and lists nothing: it spares the
+        options and the memory that dumps and large batches need.
+        """
         try:
             self._socket = socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol
             )
-            for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
+            for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK):
                 self._socket.setsockopt(SOL_NETLINK, option, 1)
-            self._grow_receive_buffer()
-            self._socket.bind((0, 0))
+            if not brief:
+                self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
+                self._grow_receive_buffer()
+                self._socket.bind((0, 0))
             # A kernel that never answers must not hang a daemon for ever.
-            self._socket.settimeout(timeout_s)
+            whole_s = int(timeout_s)
+            timeout = _TIMEVAL.pack(whole_s, int((timeout_s - whole_s) * 1e6))
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
         except OSError as error:
             raise KernelError(error.errno or errno.EIO, "open a netlink socket") from error
         self._sequence = 0
+        self._buffer = bytearray(_BRIEF_RECEIVE_BYTES if brief else _RECEIVE_BYTES)
+        self._view = memoryview(self._buffer)
 
     def _grow_receive_buffer(self) -> None:
         # A batch that fails as a whole answers with one error per message.
@@ -85,6 +105,10 @@ class Channel:
             self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
         except PermissionError:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+
+    def _receive(self) -> bytes:
+        size = self._socket.recv_into(self._buffer)
+        return bytes(self._view[:size])
 
     def __enter__(self) -> Self:
         return self
@@ -126,38 +150,51 @@ class Channel:
             ):
                 size += len(requests[end])
                 end += 1
-            failures += self._send_chunk(requests, start, end, what)
+            for failure in self._send_chunk(requests[start:end], what):
+                failures.append(replace(failure, index=start + failure.index))
             start = end
         return failures
 
+    def transact(self, begin: bytes, requests: Sequence[bytes], end: bytes, what: str) -> None:
+        """Send a transaction of nf_tables: all of it happens, or nothing.
+
+        Raises KernelError with the first refusal; ENOENT, say, where a table is gone.
+        """
+        failures = self._send_chunk((begin, *requests), what, end)
+        if failures:
+            # The kernel answers a batch it cannot begin, or commit, at its first message.
+            raise KernelError(failures[0].errno, what, failures[0].detail)
+
     def _send_chunk(
-        self, requests: Sequence[bytes], start: int, end: int, what: str
+        self, requests: Sequence[bytes], what: str, trailer: bytes = b""
     ) -> list[Failure]:
+        """Send the messages in one datagram, the last acknowledged; ``trailer`` goes behind it."""
         first = self._sequence + 1
-        self._sequence += end - start
+        self._sequence += len(requests)
         last = self._sequence
-        chunk = bytearray(b"".join(requests[start:end]))
+        chunk = bytearray(b"".join(requests))
         offset = 0
-        for sequence in range(first, last + 1):
+        sequence = first
+        for request in requests:
             _U32.pack_into(chunk, offset + HEADER_SEQ_OFFSET, sequence)
-            if sequence == last:
-                flags = _U16.unpack_from(chunk, offset + HEADER_FLAGS_OFFSET)[0]
-                _U16.pack_into(chunk, offset + HEADER_FLAGS_OFFSET, flags | NLM_F_ACK)
-            offset += _U32.unpack_from(chunk, offset)[0]
+            sequence += 1
+            offset += len(request)
+        at = offset - len(requests[-1]) + HEADER_FLAGS_OFFSET
+        _U16.pack_into(chunk, at, _U16.unpack_from(chunk, at)[0] | NLM_F_ACK)
         failures: list[Failure] = []
         try:
-            self._socket.sendto(chunk, (0, 0))
+            self._socket.sendto(chunk + trailer, (0, 0))
             done = False
             while not done:
-                for kind, flags, sequence, payload in messages(self._socket.recv(_RECEIVE_BYTES)):
+                for kind, flags, sequence, payload in messages(self._receive()):
                     if kind != NLMSG_ERROR or not first <= sequence <= last:
                         continue
-                    done = done or sequence == last
                     code = -_I32.unpack_from(payload)[0]
+                    done = done or sequence == last or (bool(trailer) and sequence == first)
                     if code:
                         failures.append(
                             Failure(
-                                index=start + sequence - first,
+                                index=sequence - first,
                                 errno=code,
                                 detail=_extended_ack(flags, payload),
                             )
@@ -172,23 +209,36 @@ class Channel:
         An interrupted dump is repeated; raises DumpInterruptedError after eight attempts.
         """
         for _ in range(_DUMP_ATTEMPTS):
-            listed, interrupted = self._dump_once(request, what)
+            listed, interrupted = self._dump_once((request,), what)
             if not interrupted:
                 return listed
         raise DumpInterruptedError(what, _DUMP_ATTEMPTS)
 
-    def _dump_once(self, request: bytes, what: str) -> tuple[list[tuple[int, bytes]], bool]:
-        self._sequence += 1
-        mine = self._sequence
-        packed = bytearray(request)
-        _U32.pack_into(packed, HEADER_SEQ_OFFSET, mine)
+    def read(self, requests: Sequence[bytes], what: str) -> list[tuple[int, bytes]]:
+        """Return (type, payload) of what several requests for one object each return.
+
+        The last must ask for an acknowledgement. Raises KernelError for the first refusal.
+        """
+        return self._dump_once(requests, what)[0]
+
+    def _dump_once(
+        self, requests: Sequence[bytes], what: str
+    ) -> tuple[list[tuple[int, bytes]], bool]:
+        first = self._sequence + 1
+        self._sequence += len(requests)
+        last = self._sequence
+        packed = bytearray(b"".join(requests))
+        offset = 0
+        for number, request in enumerate(requests):
+            _U32.pack_into(packed, offset + HEADER_SEQ_OFFSET, first + number)
+            offset += len(request)
         listed: list[tuple[int, bytes]] = []
         seen_flags = 0
         try:
             self._socket.sendto(packed, (0, 0))
             while True:
-                for kind, flags, sequence, payload in messages(self._socket.recv(_RECEIVE_BYTES)):
-                    if sequence != mine:
+                for kind, flags, sequence, payload in messages(self._receive()):
+                    if not first <= sequence <= last:
                         continue
                     seen_flags |= flags
                     if kind not in (NLMSG_DONE, NLMSG_ERROR):
@@ -197,7 +247,8 @@ class Channel:
                     code = -_I32.unpack_from(payload)[0] if len(payload) >= 4 else 0
                     if code:
                         raise KernelError(code, what, _extended_ack(flags, payload))
-                    return listed, bool(seen_flags & NLM_F_DUMP_INTR)
+                    if sequence == last:
+                        return listed, bool(seen_flags & NLM_F_DUMP_INTR)
         except KernelError:
             raise
         except OSError as error:
@@ -206,7 +257,7 @@ class Channel:
 
 def _translate(error: OSError, what: str) -> KernelError:
     """Return the KernelError for a failed socket call."""
-    if isinstance(error, TimeoutError):
+    if isinstance(error, BlockingIOError):  # SO_RCVTIMEO
         return KernelError(errno.ETIMEDOUT, what)
     return KernelError(error.errno or errno.EIO, what)
 
