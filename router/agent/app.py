@@ -25,6 +25,7 @@ from router.agent.requests import Inbox, Wake
 from router.config.file import ConfigFile
 from router.config.load import load_settings
 from router.config.settings import AgentSettings
+from router.config.surroundings import Surroundings
 from router.kernel.channel import Channel
 from router.kernel.fib import FibTable
 from router.kernel.link import LinkTable
@@ -49,12 +50,12 @@ def read_settings(path: Path) -> AgentSettings:
     return load_settings(
         path.read_text(),
         source=str(path),
-        host_name=socket.gethostname(),
-        read_password=_read_password,
+        surroundings=Surroundings(host_name=socket.gethostname(), read_password=read_password),
     )
 
 
-def _read_password(path: str) -> Secret:
+def read_password(path: str) -> Secret:
+    """Read a password file; raises OSError or SecretError."""
     with Path(path).open("rb") as file:
         return Secret(file.read(_MAX_PASSWORD_FILE).rstrip(b"\r\n"))
 

@@ -76,6 +76,18 @@ class Section:
         """Return the node of a key, for problems found later."""
         return self._values.get(key)
 
+    def given(self) -> tuple[str, ...]:
+        """Return the keys the document gives, in its order."""
+        return tuple(self._values)
+
+    def expect(self, *keys: str) -> None:
+        """Mark keys as known although nobody reads them here."""
+        self._known += [key for key in keys if key not in self._known]
+
+    def again(self, problems: list[Problem]) -> Section:
+        """Return the same mapping as if nothing had been read, noting problems elsewhere."""
+        return Section(self.node, self.path, self.line, problems)
+
     def has(self, key: str) -> bool:
         """Whether the document gives this key a value."""
         return self._take(key) is not None
@@ -123,6 +135,18 @@ class Section:
             if value is not None:
                 found.append(value)
         return tuple(found)
+
+    def texts(self, key: str, read_key: Callable[[str], str]) -> dict[str, str]:
+        """Return a mapping whose keys the operator chooses, such as labels."""
+        section = self.section(key)
+        found: dict[str, str] = {}
+        for name in section.given():
+            try:
+                read_key(name)
+            except ValueError as error:
+                section.problem(str(error), section.node_of(name), name)
+            found[name] = section.value(name, str, "")
+        return found
 
     def section(self, key: str) -> Section:
         """Return a mapping below; an empty one when it is absent."""

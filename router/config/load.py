@@ -1,38 +1,42 @@
 """From the text of a configuration file to settings, or all that is wrong with it. PURE.
 
-Reading a file, a password or the host name is the caller's: they come in as arguments.
+Reading a file, a password, the host name or our Node is the caller's: see `Surroundings`.
+The same text may come from a file or from a ConfigMap (design D9).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Final
 
 from bgp.nlri import BITS, Prefix
-from bgp.peer import PeerError, PeerId, PeerSettings, SpeakerConfig
+from bgp.peer import PeerError, SpeakerConfig
 from bgp.policy import AcceptRule, PolicyError
-from bgp.secret import Secret, SecretError
+from bgp.secret import Secret
 from router.config import words
 from router.config.document import ConfigError, Section, read_document
+from router.config.layers import Layers, note_problems, read_layers
+from router.config.peers import PeerDefaults, PeerReader
 from router.config.settings import AgentSettings
+from router.config.surroundings import Surroundings, no_secrets
 from router.model.link import Address
+from router.reconcile.node_status import StatusSettings
+from router.reconcile.readiness import ReadinessSettings
 
 DEFAULT_SPEAKER_UID: Final = 61179
 """Outside the ranges that Debian and systemd hand out by themselves."""
 _MAX_RESTART_S: Final = 4095
 _NOWHERE: Final = IPv4Address(0)
 
-ReadPassword = Callable[[str], Secret]
-"""Path to secret; raises OSError or SecretError, whose texts never hold the password."""
 
-
-def load_settings(
-    text: str, *, source: str, host_name: str, read_password: ReadPassword
-) -> AgentSettings:
+def load_settings(text: str, *, source: str, surroundings: Surroundings) -> AgentSettings:
     """Return the settings a document describes. Raises ConfigError naming every problem."""
     top = read_document(text, source)
-    settings = _settings(top, host_name, read_password)
+    mine, others = read_layers(top, surroundings.labels)
+    settings = _settings(mine, surroundings)
+    for block in others:
+        note_problems(top, block, lambda layers: _settings(layers, _elsewhere(surroundings)))
     if not top.problems:
         _check(top, settings)
     if top.problems:
@@ -40,20 +44,37 @@ def load_settings(
     return settings
 
 
-def _settings(top: Section, host_name: str, read_password: ReadPassword) -> AgentSettings:
-    announce = top.section("announce")
+def _elsewhere(surroundings: Surroundings) -> Surroundings:
+    def no_password(_: str) -> Secret:
+        return Secret("elsewhere")
+
+    return replace(surroundings, is_here=False, read_password=no_password, read_secret=no_secrets)
+
+
+def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
+    top = layers.top
+    top.expect("nodes")
+    announce = layers.of("announce").section("announce")
     cluster = top.section("cluster")
-    imports = top.section("import")
+    imports = layers.of("import").section("import")
     speaker = top.section("speaker")
-    addresses = top.values("node_addresses", words.address)
-    local_asn = top.required("local_asn", words.asn, 1)
-    restart_s = top.value("graceful_restart_s", words.integer(0, _MAX_RESTART_S), 120)
+    readiness = layers.of("readiness").section("readiness")
+    addresses = layers.of("node_addresses").values("node_addresses", words.address)
+    addresses = addresses or surroundings.addresses
+    local_asn = _local_asn(layers, surroundings)
+    restart_s = _integer(layers, "graceful_restart_s", (0, _MAX_RESTART_S), 120)
+    reader = PeerReader(
+        defaults=PeerDefaults(local_asn=local_asn, graceful_restart_s=restart_s),
+        surroundings=surroundings,
+    )
+    layers.of("peers")
     settings = AgentSettings(
-        node=top.value("node", words.node_name, host_name),
-        router_id=_router_id(top, addresses),
+        node=_node_name(top, surroundings),
+        router_id=_router_id(layers, addresses),
         local_asn=local_asn,
         node_addresses=addresses,
-        pod_cidrs=top.values("pod_cidrs", words.prefix),
+        pod_cidrs=layers.of("pod_cidrs").values("pod_cidrs", words.prefix)
+        or surroundings.pod_cidrs,
         announce_pod_cidrs=announce.value("pod_cidrs", words.boolean, True),
         announce_node_addresses=announce.value("node_addresses", words.boolean, False),
         pod_prefixes=cluster.values("pod_prefixes", words.prefix),
@@ -62,29 +83,84 @@ def _settings(top: Section, host_name: str, read_password: ReadPassword) -> Agen
         also_accept=_accept_rules(imports),
         accept_default=imports.value("accept_default", words.boolean, False),
         graceful_restart_s=restart_s,
-        deferral_s=top.value("deferral_s", words.integer(1, 3600), restart_s or 120),
-        mtu=_mtu(top),
-        peers=_peers(top, local_asn, restart_s, read_password),
+        deferral_s=_integer(layers, "deferral_s", (1, 3600), restart_s or 120),
+        mtu=_mtu(layers),
+        peers=reader.read(layers.all),
         speaker_uid=speaker.value("uid", words.integer(1, 2**31), DEFAULT_SPEAKER_UID),
         speaker_gid=speaker.value("gid", words.integer(1, 2**31), DEFAULT_SPEAKER_UID),
+        readiness=_readiness(readiness),
+        status=StatusSettings(
+            condition=readiness.value("set_condition", words.boolean, True),
+            taint=readiness.value("set_taint", words.boolean, True),
+        ),
+        notes=tuple(reader.notes),
     )
-    for section in (announce, cluster, imports, speaker, top):
+    for section in (announce, cluster, imports, speaker, readiness):
         section.finish()
+    layers.finish()
     return settings
 
 
-def _router_id(top: Section, addresses: tuple[Address, ...]) -> IPv4Address:
+def _node_name(top: Section, surroundings: Surroundings) -> str:
+    name = top.value("node", words.node_name, surroundings.name)
+    if surroundings.node is not None and name != surroundings.name:
+        top.problem(
+            f"{name} is not this node: the API has it as {surroundings.name}",
+            top.node_of("node"),
+            "node",
+        )
+    return name
+
+
+def _local_asn(layers: Layers, surroundings: Surroundings) -> int:
+    """Return our AS number: of a label of the node, if there is one, or the same for all."""
+    section = layers.of("local_asn", "local_asn_label")
+    label = section.value("local_asn_label", words.label_key, None)
+    if label is None:
+        return section.required("local_asn", words.asn, 1)
+    number = section.value("local_asn", words.asn, None)
+    text = surroundings.labels.get(label)
+    where = (section.node_of("local_asn_label"), "local_asn_label")
+    if text is None:
+        if number is None and surroundings.is_here:
+            section.problem(f"the node has no label {label}, and no local_asn is given", *where)
+        return number or 1
+    try:
+        return words.asn(text)
+    except ValueError as error:
+        if surroundings.is_here:
+            section.problem(f"label {label} of the node: {error}", *where)
+        return number or 1
+
+
+def _integer(layers: Layers, key: str, bounds: tuple[int, int], default: int) -> int:
+    return layers.of(key).value(key, words.integer(*bounds), default)
+
+
+def _readiness(section: Section) -> ReadinessSettings:
+    usual = ReadinessSettings()
+    return ReadinessSettings(
+        min_sessions=section.value("min_sessions", words.integer(0, 64), usual.min_sessions),
+        not_ready_after_s=section.value(
+            "not_ready_after_s", words.integer(0, 3600), usual.not_ready_after_s
+        ),
+        fail_open=section.value("fail_open", words.boolean, usual.fail_open),
+    )
+
+
+def _router_id(layers: Layers, addresses: tuple[Address, ...]) -> IPv4Address:
+    section = layers.of("router_id")
     first = next((a for a in addresses if isinstance(a, IPv4Address)), None)
-    if first is None and not top.has("router_id"):
-        top.problem("is required when node_addresses has no IPv4 address", None, "router_id")
-    return top.value("router_id", words.ipv4, first or _NOWHERE)
+    if first is None and not section.has("router_id"):
+        section.problem("is required when node_addresses has no IPv4 address", None, "router_id")
+    return section.value("router_id", words.ipv4, first or _NOWHERE)
 
 
-def _mtu(top: Section) -> int | None:
+def _mtu(layers: Layers) -> int | None:
     def read(text: str) -> int | None:
         return None if text == "auto" else words.integer(1280, 65535)(text)
 
-    return top.value("mtu", read, None)
+    return layers.of("mtu").value("mtu", read, None)
 
 
 def _accept_rules(imports: Section) -> tuple[AcceptRule, ...]:
@@ -102,53 +178,6 @@ def _accept_rules(imports: Section) -> tuple[AcceptRule, ...]:
     return tuple(rules)
 
 
-def _peers(
-    top: Section, local_asn: int, restart_s: int, read_password: ReadPassword
-) -> tuple[PeerSettings, ...]:
-    found: list[PeerSettings] = []
-    for item in top.sections("peers"):
-        address = item.required("address", words.address, None)
-        remote_asn = item.required("remote_asn", words.asn, None)
-        before = len(top.problems)
-        values = {
-            "local_asn": item.value("local_asn", words.asn, local_asn),
-            "local_address": item.value("local_address", words.address, None),
-            "hold_time_s": item.value("hold_time_s", words.integer(3, 65535), 9),
-            "port": item.value("port", words.integer(1, 65535), 179),
-            "multihop_ttl": item.value("multihop_ttl", words.integer(1, 255), None),
-            "password": _password(item, read_password),
-        }
-        name = item.value("name", words.word, str(address))
-        item.finish()
-        if address is None or remote_asn is None or len(top.problems) > before:
-            continue
-        try:
-            found.append(
-                PeerSettings(
-                    name=PeerId(name),
-                    address=address,
-                    remote_asn=remote_asn,
-                    graceful_restart_s=restart_s,
-                    **values,  # type: ignore[arg-type]  # each was read for its own field
-                )
-            )
-        except PeerError as error:
-            item.problem(error.reason, item.node_of(error.field), error.field)
-    return tuple(found)
-
-
-def _password(item: Section, read_password: ReadPassword) -> Secret | None:
-    path = item.value("password_file", words.path, None)
-    if path is None:
-        return None
-    try:
-        return read_password(path)
-    except (OSError, SecretError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        item.problem(f"cannot be used: {reason}", item.node_of("password_file"), "password_file")
-        return None
-
-
 def _check(top: Section, settings: AgentSettings) -> None:
     """Note contradictions between fields that are each fine."""
     ranges = settings.pod_prefixes
@@ -156,7 +185,7 @@ def _check(top: Section, settings: AgentSettings) -> None:
         if not any(prefix.covers(cidr) for prefix in ranges):
             top.problem(
                 f"{cidr} lies outside cluster.pod_prefixes, so no other node would accept it",
-                top.node_of("pod_cidrs"),
+                top.node_of("pod_cidrs") or top.node_of("cluster"),
                 "pod_cidrs",
             )
         if BITS[cidr.family] - cidr.length < 1:
@@ -168,7 +197,7 @@ def _check(top: Section, settings: AgentSettings) -> None:
         ):
             top.problem(
                 f"{address} lies outside cluster.node_prefixes, so no other node would accept it",
-                top.node_of("node_addresses"),
+                top.node_of("node_addresses") or top.node_of("cluster"),
                 "node_addresses",
             )
     try:

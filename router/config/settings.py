@@ -6,13 +6,15 @@ docs/operations.md follows this file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from bgp.nlri import Prefix
 from bgp.peer import PeerSettings
 from bgp.policy import AcceptRule, ImportPolicy, cluster_rule
 from router.model.link import Address
+from router.reconcile.node_status import StatusSettings
+from router.reconcile.readiness import ReadinessSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,11 @@ class AgentSettings:
     peers: tuple[PeerSettings, ...]
     speaker_uid: int
     speaker_gid: int
+    readiness: ReadinessSettings = field(default_factory=ReadinessSettings)
+    status: StatusSettings = field(default_factory=StatusSettings)
+    """Which signals are given on the Node, in cluster mode."""
+    notes: tuple[str, ...] = ()
+    """What of the document waits for something outside, in words; the rest is in force."""
 
     def import_policy(self) -> ImportPolicy:
         """Return the import guard (design, invariant 11)."""

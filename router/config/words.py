@@ -12,6 +12,8 @@ from router.model.link import Address
 
 _NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _MAX_HALF = 0xFFFF
+_LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_SECRET_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
 
 
 def asn(text: str) -> int:
@@ -78,6 +80,33 @@ def node_name(text: str) -> str:
     """Read a node's name: what Kubernetes accepts (RFC 1123 subdomain)."""
     if not _NODE_NAME.fullmatch(text):
         raise ValueError(f"{text!r} must be lower-case letters, digits, '-' and '.'")
+    return text
+
+
+def label_key(text: str) -> str:
+    """Read the key of a label: a name, or prefix/name."""
+    prefix_part, slash, name = text.rpartition("/")
+    if not _LABEL_NAME.fullmatch(name) or (slash and not _NODE_NAME.fullmatch(prefix_part)):
+        raise ValueError(f"{text!r} is not the key of a label, such as example.com/rack")
+    return text
+
+
+def label_value(text: str) -> str:
+    """Read the value of a label; it may be empty."""
+    if text and not _LABEL_NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is not the value of a label")
+    return text
+
+
+def object_name(text: str) -> str:
+    """Read the name of an object of the API (RFC 1123 subdomain)."""
+    return node_name(text)
+
+
+def secret_key(text: str) -> str:
+    """Read a key of a Secret or ConfigMap."""
+    if not _SECRET_KEY.fullmatch(text):
+        raise ValueError(f"{text!r} must be letters, digits, '-', '_' and '.'")
     return text
 
 

@@ -11,24 +11,21 @@ import contextlib
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from bgp.secret import Secret
 from router.kube import convert
-from router.kube.access import Access
 from router.kube.client import Client
 from router.kube.clock import Clock
 from router.kube.errors import MalformedError
 from router.kube.event import EventWriter, Note
 from router.kube.memory import MemoryFile, Remembered
 from router.kube.node_status import NodeStatusWriter
-from router.kube.pace import Pace
 from router.kube.secret import SecretReader
+from router.kube.view import ClusterSettings, ClusterView, recalled
 from router.kube.watch import Health, Target, Watch
-from router.model.node import ConfigMapView, NodeView, Observed, Presence, SecretRef
+from router.model.node import Observed, Presence, SecretRef
 from router.reconcile.node_status import StatusSettings
 from router.reconcile.readiness import Verdict
 
@@ -37,41 +34,6 @@ T = TypeVar("T")
 _START_S: Final = 10.0
 _STOP_S: Final = 5.0
 _GOODBYE_S: Final = 0.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterSettings:
-    """What the agent needs of the API server."""
-
-    access: Access
-    node: str
-    """Name of our own Node object."""
-    namespace: str
-    """Ours: the ConfigMap and all Secrets are there."""
-    config_map: str = ""
-    """Name of the ConfigMap with the configuration; '' watches none."""
-    status: StatusSettings = field(default_factory=StatusSettings)
-    pace: Pace = field(default_factory=Pace)
-    memory: Path | None = None
-    """File on tmpfs that outlives the agent, not the boot."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterView:
-    """Everything known from the API, frozen."""
-
-    node: Observed[NodeView] = field(default_factory=Observed)
-    config_map: Observed[ConfigMapView] = field(default_factory=Observed)
-    secrets: Mapping[SecretRef, Secret] = field(default_factory=dict)
-    secret_problems: Mapping[SecretRef, str] = field(default_factory=dict)
-    connected: bool = False
-    """Whether every watch is open now. No part of any readiness."""
-    problem: str = ""
-    """Why not, or what of the API's answers cannot be used."""
-    status_problem: str = ""
-    """Why the Node does not say what it shall."""
-    requests: int = 0
-    """How many requests the watches have sent since the start."""
 
 
 class Cluster:
@@ -83,7 +45,7 @@ class Cluster:
         self._wake = wake
         self._memory = MemoryFile(settings.memory)
         self._raw = self._memory.load()
-        self._view = _recalled(self._raw, settings)
+        self._view = recalled(self._raw, settings)
         self._problems: dict[str, str] = {}
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,10 +65,10 @@ class Cluster:
         """Return the newest view; the same object as long as nothing changed."""
         return self._view
 
-    def want_status(self, verdict: Verdict) -> None:
+    def want_status(self, verdict: Verdict, settings: StatusSettings) -> None:
         """Make the Node say this; call it whenever you like, differences alone are written."""
         if self._writer is not None:
-            self._post(self._writer.want, verdict)
+            self._post(self._writer.want, verdict, settings)
 
     def want_secrets(self, refs: frozenset[SecretRef]) -> None:
         """Keep these keys of Secrets at hand."""
@@ -143,7 +105,6 @@ class Cluster:
         self._writer = NodeStatusWriter(
             api=client,
             name=settings.node,
-            settings=settings.status,
             pace=settings.pace,
             clock=clock,
             wall=_now,
@@ -283,25 +244,6 @@ class Cluster:
         if view != self._view:
             self._view = view
             self._wake()
-
-
-def _recalled(remembered: Remembered, settings: ClusterSettings) -> ClusterView:
-    """Return the view of a restarted agent before the API server has answered."""
-    node: NodeView | None = None
-    config_map: ConfigMapView | None = None
-    with contextlib.suppress(MalformedError):
-        node = convert.node_view(remembered.node) if remembered.node else None
-    with contextlib.suppress(MalformedError):
-        if remembered.config_map:
-            config_map = convert.config_map_view(remembered.config_map)
-    return ClusterView(
-        node=Observed(value=node if node and node.name == settings.node else None),
-        config_map=Observed(
-            value=config_map if config_map and config_map.name == settings.config_map else None
-        ),
-        secrets=remembered.secrets,
-        problem="the API server has not answered yet",
-    )
 
 
 def _now() -> str:

@@ -33,7 +33,6 @@ class NodeStatusWriter:
 
     api: Api
     name: str
-    settings: StatusSettings
     pace: Pace
     clock: Clock
     wall: Callable[[], str]
@@ -47,6 +46,7 @@ class NodeStatusWriter:
     _connected: bool = False
     _node: NodeView | None = None
     _verdict: Verdict | None = None
+    _settings: StatusSettings = field(default_factory=StatusSettings)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _written: tuple[Change, ...] = ()
     _written_at: float = 0.0
@@ -69,10 +69,10 @@ class NodeStatusWriter:
             self._woken.set()
         self._connected = connected
 
-    def want(self, verdict: Verdict) -> None:
-        """Take what the Node shall say."""
-        if verdict != self._verdict:
-            self._verdict = verdict
+    def want(self, verdict: Verdict, settings: StatusSettings) -> None:
+        """Take what the Node shall say, and by which signals."""
+        if (verdict, settings) != (self._verdict, self._settings):
+            self._verdict, self._settings = verdict, settings
             self._woken.set()
 
     async def follow(self) -> None:
@@ -89,7 +89,7 @@ class NodeStatusWriter:
         if self._node is None or self._verdict is None or not self._connected:
             return None
         at = self.wall()
-        plan = plan_status(self._node, self._verdict, self.settings, at=at)
+        plan = plan_status(self._node, self._verdict, self._settings, at=at)
         if not plan:
             self.problem = ""
             self._written = ()

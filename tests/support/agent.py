@@ -30,6 +30,7 @@ from cni.node_facts import NodeFacts
 from router.agent.core import RouteAgent, Shells
 from router.config.load import load_settings
 from router.config.settings import AgentSettings
+from router.config.surroundings import Surroundings
 from router.kernel.errors import KernelError
 from router.kernel.fib import Refusal
 from router.kernel.monitor import Noticed
@@ -229,7 +230,9 @@ class Bench:
 
 def _settings(config: str) -> AgentSettings:
     return load_settings(
-        config, source="test", host_name="host", read_password=lambda _: Secret("x")
+        config,
+        source="test",
+        surroundings=Surroundings(host_name="host", read_password=lambda _: Secret("x")),
     )
 
 

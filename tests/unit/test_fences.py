@@ -15,6 +15,7 @@ PRODUCT = ("router", "cni", "bgp")
 HOMES = {
     "pyroute2": ("router/kernel/",),
     "kubernetes": ("router/kube/",),
+    "aiohttp": ("router/kube/",),
     "netaddr": ("cni/ipam/", "bgp/policy.py"),
     "exabgp": (),  # a child process, never a library
     "yaml": ("router/config/", "router/config.py"),
@@ -28,6 +29,10 @@ PURE = (
     "cni/spec/",
     "router/kernel/message.py",
     "router/kernel/protocols.py",
+    "router/kube/convert.py",
+    "router/kube/errors.py",
+    "router/kube/pace.py",
+    "router/model/",
     "router/reconcile/",
 )
 SHELLS = tuple(

@@ -11,6 +11,7 @@ from bgp.secret import Secret
 from router.config.document import ConfigError
 from router.config.load import load_settings
 from router.config.settings import AgentSettings
+from router.config.surroundings import Surroundings
 
 GOOD = """
 node: node1
@@ -34,7 +35,8 @@ def no_password(path: str) -> Secret:
 
 
 def load(text: str) -> AgentSettings:
-    return load_settings(text, source="config.yaml", host_name="host", read_password=no_password)
+    surroundings = Surroundings(host_name="host", read_password=no_password)
+    return load_settings(text, source="config.yaml", surroundings=surroundings)
 
 
 def problems(text: str) -> list[str]:
@@ -85,8 +87,8 @@ def test_the_host_name_stands_in_for_the_node() -> None:
         pytest.param(
             ("hold_time_s: 30", "hold_time: 30"),
             "config.yaml: line 14: peers[1].hold_time: unknown key; did you mean 'hold_time_s'?"
-            " (known: address, hold_time_s, local_address, local_asn, multihop_ttl, name,"
-            " password_file, port, remote_asn)",
+            " (known: address, gateway, hold_time_s, local_address, local_asn, multihop_ttl, name,"
+            " password_file, password_secret, port, remote_asn)",
             id="near-miss",
         ),
         pytest.param(

@@ -11,12 +11,15 @@ from router.config.document import ConfigError
 from router.config.file import ConfigFile
 from router.config.load import load_settings
 from router.config.settings import AgentSettings
+from router.config.surroundings import Surroundings
 from tests.support.agent import CONFIG
 
 
 def read(path: Path) -> AgentSettings:
     return load_settings(
-        path.read_text(), source=path.name, host_name="h", read_password=lambda _: Secret("x")
+        path.read_text(),
+        source=path.name,
+        surroundings=Surroundings(host_name="h", read_password=lambda _: Secret("x")),
     )
 
 

@@ -1,0 +1,130 @@
+"""The peers of a document. PURE.
+
+A peer is given by its address, or as `gateway: all`: one peer for each default gateway of the
+node, so that one ConfigMap serves racks with different ToR addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bgp.peer import PeerError, PeerId, PeerSettings
+from bgp.secret import Secret, SecretError
+from router.config import words
+from router.config.document import Section
+from router.config.surroundings import MissingSecretError, Surroundings
+from router.model.link import Address
+from router.model.node import SecretRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerDefaults:
+    """What a peer takes from above when it says nothing itself."""
+
+    local_asn: int
+    graceful_restart_s: int
+
+
+@dataclass(slots=True, kw_only=True)
+class PeerReader:
+    """Reads the `peers` of the top and of each block."""
+
+    defaults: PeerDefaults
+    surroundings: Surroundings
+    notes: list[str] = field(default_factory=list)
+    """Peers that are left out for now, and why."""
+
+    def read(self, sections: Iterable[Section]) -> tuple[PeerSettings, ...]:
+        """Return all peers; what is wrong is noted in the sections."""
+        given: list[PeerSettings] = []
+        by_gateway: list[PeerSettings] = []
+        for section in sections:
+            for item in section.sections("peers"):
+                if item.has("gateway"):
+                    by_gateway += self._gateways(item)
+                else:
+                    given += self._one(item)
+        # A peer with an address of its own says more than "all".
+        taken = {peer.address for peer in given}
+        return (*given, *(peer for peer in by_gateway if peer.address not in taken))
+
+    def _one(self, item: Section) -> list[PeerSettings]:
+        address = item.required("address", words.address, None)
+        name = item.value("name", words.word, str(address))
+        return self._peers(item, {} if address is None else {name: address})
+
+    def _gateways(self, item: Section) -> list[PeerSettings]:
+        item.value("gateway", _all, None)
+        if item.has("address"):
+            item.problem("give an address or a gateway, not both", item.node_of("address"))
+        prefix = item.value("name", words.word, "gateway")
+        found: dict[str, Address] = {}
+        for gateway in self.surroundings.gateways:
+            if gateway.is_link_local:
+                self.notes.append(f"gateway {gateway}: a link-local address cannot be a peer yet")
+            else:
+                found[f"{prefix}-{gateway}"] = gateway
+        if not found:
+            self.notes.append(f"{item.path}: the node has no default gateway to peer with")
+        return self._peers(item, found)
+
+    def _peers(self, item: Section, addresses: dict[str, Address]) -> list[PeerSettings]:
+        before = len(item.problems)
+        remote_asn = item.required("remote_asn", words.asn, 1)
+        values: dict[str, Any] = {
+            "remote_asn": remote_asn,
+            "local_asn": item.value("local_asn", words.asn, self.defaults.local_asn),
+            "local_address": item.value("local_address", words.address, None),
+            "hold_time_s": item.value("hold_time_s", words.integer(3, 65535), 9),
+            "port": item.value("port", words.integer(1, 65535), 179),
+            "multihop_ttl": item.value("multihop_ttl", words.integer(1, 255), None),
+            "graceful_restart_s": self.defaults.graceful_restart_s,
+        }
+        waits = False
+        try:
+            values["password"] = self._password(item)
+        except MissingSecretError as error:
+            waits = True
+            self.notes.append(f"{item.path}: not configured until its password is there: {error}")
+        item.finish()
+        if len(item.problems) > before:
+            return []
+        found: list[PeerSettings] = []
+        for name, address in addresses.items():
+            try:
+                found.append(PeerSettings(name=PeerId(name), address=address, **values))
+            except PeerError as error:
+                item.problem(error.reason, item.node_of(error.field), error.field)
+        # Never without its password: that would be a session the ToR refuses, or worse.
+        return [] if waits else found
+
+    def _password(self, item: Section) -> Secret | None:
+        path = item.value("password_file", words.path, None)
+        if item.has("password_secret"):
+            if path is not None:
+                item.problem("give one password, not two", item.node_of("password_secret"))
+            section = item.section("password_secret")
+            name = section.required("name", words.object_name, None)
+            key = section.required("key", words.secret_key, None)
+            section.finish()
+            if name is None or key is None:
+                return None
+            return self.surroundings.read_secret(SecretRef(name, key))
+        if path is None:
+            return None
+        try:
+            return self.surroundings.read_password(path)
+        except (OSError, SecretError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            item.problem(
+                f"cannot be used: {reason}", item.node_of("password_file"), "password_file"
+            )
+            return None
+
+
+def _all(text: str) -> str:
+    if text != "all":
+        raise ValueError(f"{text!r} must be all: every default gateway of the node")
+    return text
