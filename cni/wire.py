@@ -1,6 +1,8 @@
 """The framing between the shim and the CNI server. PURE: bytes in, values out.
 
-Request:  ``PRS1`` | u32le environment bytes | u32le stdin bytes | environment | stdin.
+Request:  magic | u32le environment bytes | u32le stdin bytes | environment | stdin.
+The magic says who is called: ``PRS1`` the plugin podroute, ``PRI1`` podroute-ipam, which is the
+same shim by another name, ``PRO1`` the operator's command line (stdin: a JSON object).
 The environment is NUL-terminated ``KEY=VALUE`` items, ``CNI_*`` only. The sandbox, where the
 shim could open CNI_NETNS, travels as one descriptor (SCM_RIGHTS) with the first byte.
 Reply:    u32le exit code | u32le length | what the shim prints on standard output.
@@ -14,9 +16,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
-MAGIC: Final = b"PRS1"
+
+class Door(Enum):
+    """Who is called; the value is the magic."""
+
+    PLUGIN = b"PRS1"
+    IPAM = b"PRI1"
+    OPERATOR = b"PRO1"
+
+
 MAX_ENVIRONMENT_BYTES: Final = 256 * 1024
 MAX_STDIN_BYTES: Final = 4 * 1024 * 1024
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
@@ -37,6 +48,7 @@ class Request:
 
     variables: Mapping[str, str]
     stdin: bytes
+    door: Door = Door.PLUGIN
 
 
 def frame_bytes(buffer: bytes | bytearray) -> int | None:
@@ -44,13 +56,11 @@ def frame_bytes(buffer: bytes | bytearray) -> int | None:
 
     Raises MalformedFrameError as soon as the header is wrong or asks for too much.
     """
-    if len(buffer) < HEADER_BYTES:
-        if buffer[: len(MAGIC)] != MAGIC[: len(buffer)]:
-            raise MalformedFrameError("not a request of our shim")
-        return None
-    magic, environment, stdin = _HEADER.unpack_from(buffer)
-    if magic != MAGIC:
+    if not any(door.value.startswith(bytes(buffer[:4])) for door in Door):
         raise MalformedFrameError("not a request of our shim")
+    if len(buffer) < HEADER_BYTES:
+        return None
+    _, environment, stdin = _HEADER.unpack_from(buffer)
     if environment > MAX_ENVIRONMENT_BYTES or stdin > MAX_STDIN_BYTES:
         raise MalformedFrameError(f"request too large: {environment} + {stdin} bytes")
     return HEADER_BYTES + int(environment) + int(stdin)
@@ -61,8 +71,8 @@ def parse_request(frame: bytes | bytearray) -> Request:
     size = frame_bytes(frame)
     if size != len(frame):
         raise MalformedFrameError(f"request of {size} bytes has {len(frame)}")
-    environment_bytes = int(_HEADER.unpack_from(frame)[1])
-    end = HEADER_BYTES + environment_bytes
+    magic, environment_bytes, _ = _HEADER.unpack_from(frame)
+    end = HEADER_BYTES + int(environment_bytes)
     block = bytes(frame[HEADER_BYTES:end])
     if block and not block.endswith(b"\0"):
         raise MalformedFrameError("environment does not end with NUL")
@@ -73,7 +83,7 @@ def parse_request(frame: bytes | bytearray) -> Request:
         if not equals or not key.startswith("CNI_"):
             raise MalformedFrameError("environment item is not CNI_KEY=VALUE")
         variables[key] = value
-    return Request(variables=variables, stdin=bytes(frame[end:]))
+    return Request(variables=variables, stdin=bytes(frame[end:]), door=Door(magic))
 
 
 def render_request(request: Request) -> bytes:
@@ -82,7 +92,8 @@ def render_request(request: Request) -> bytes:
         f"{key}={value}".encode("utf-8", "surrogateescape") + b"\0"
         for key, value in request.variables.items()
     )
-    return _HEADER.pack(MAGIC, len(block), len(request.stdin)) + block + request.stdin
+    header = _HEADER.pack(request.door.value, len(block), len(request.stdin))
+    return header + block + request.stdin
 
 
 def render_reply(exit_code: int, stdout: bytes) -> bytes:

@@ -10,6 +10,7 @@ The undo is one operation: addresses, neighbors and routes go with the link.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
@@ -100,13 +101,18 @@ class AddNeighbor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddDefaultRoute:
-    """Add the pod's default route; onlink, since the gateway is in no connected prefix."""
+    """Add the pod's default route; onlink, since the gateway is in no connected prefix.
+
+    ``table`` None is the main table.
+    """
 
     gateway: Address
+    table: int | None = None
 
     def describe(self) -> str:
         """Return one line for people."""
-        return f"add default route via {self.gateway}"
+        where = "" if self.table is None else f" in table {self.table}"
+        return f"add default route via {self.gateway}{where}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +128,18 @@ class AddHostRoute:
         return f"add host route {self.destination}{source}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddSourceRule:
+    """Let what the pod sends from this address look up a table of its own (ADR 0027)."""
+
+    address: Address
+    table: int
+
+    def describe(self) -> str:
+        """Return one line for people."""
+        return f"add rule from {self.address} lookup {self.table}"
+
+
 LinkOperation = (
     DisableAddressGeneration
     | BringUp
@@ -130,6 +148,7 @@ LinkOperation = (
     | AddNeighbor
     | AddDefaultRoute
     | AddHostRoute
+    | AddSourceRule
 )
 
 
@@ -152,15 +171,19 @@ class PodLinkPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkSettings:
-    """What a plan takes from the node: MTU in bytes, and the source for node-to-pod traffic."""
+    """What a plan takes from the node, the operator and the pod.
+
+    ``mtu`` in bytes; ``sources`` for node-to-pod traffic; ``mac`` None: the key's (ADR 0021).
+    """
 
     mtu: int
     sources: Addresses
+    mac: MacAddress | None = None
 
 
 def plan_pod_link(key: AttachmentKey, addresses: Addresses, settings: LinkSettings) -> PodLinkPlan:
     """Return the plan of a pod link with these addresses."""
-    mac = pod_mac(key)
+    mac = settings.mac or pod_mac(key)
     sandbox: list[LinkOperation] = [DisableAddressGeneration(), BringUp()]
     host: list[LinkOperation] = [
         DisableAddressGeneration(),
@@ -191,3 +214,19 @@ def plan_pod_link(key: AttachmentKey, addresses: Addresses, settings: LinkSettin
         sandbox=tuple(sandbox),
         host=tuple(host),
     )
+
+
+def plan_beside(plan: PodLinkPlan, versions: Collection[int], table: int) -> list[LinkOperation]:
+    """Return what stands in for the default routes of these IP versions (ADR 0027).
+
+    For a sandbox that had a default route before: what it sends from the new addresses leaves by
+    the new link, all else as before.
+    """
+    operations: list[LinkOperation] = []
+    for operation in plan.sandbox:
+        match operation:
+            case AddDefaultRoute(gateway=gateway) if gateway.version in versions:
+                operations.append(AddDefaultRoute(gateway=gateway, table=table))
+            case AddAddress(address=address) if address.version in versions:
+                operations.append(AddSourceRule(address=address, table=table))
+    return operations

@@ -16,7 +16,7 @@ from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
 
 from cni.ipam.pool import Address, Pool, to_address
-from cni.spec.errors import PoolExhaustedError
+from cni.spec.errors import AddressNotUsableError, PoolExhaustedError
 
 DEFAULT_REST_S: Final = 30.0
 
@@ -46,7 +46,11 @@ class Allocator(Generic[Owner]):
     @property
     def in_use(self) -> int:
         """Return how many of the pool's addresses are taken."""
-        return sum(1 for number in self._taken if number in self._pool)
+        return self.in_use_of(self._pool)
+
+    def in_use_of(self, pool: Pool) -> int:
+        """Return how many of the addresses of ``pool``, a part of ours, are taken."""
+        return sum(1 for number in self._taken if number in pool)
 
     def replace_pool(self, pool: Pool) -> None:
         """Take addresses from another pool from now on; owners keep what they have."""
@@ -66,15 +70,17 @@ class Allocator(Generic[Owner]):
         """Return who has the address."""
         return self._taken.get(int(address))
 
-    def allocate(self, owner: Owner, now_s: float) -> Address:
+    def allocate(self, owner: Owner, now_s: float, part: Pool | None = None) -> Address:
         """Give ``owner`` a free address; raise PoolExhaustedError with the pool's numbers.
 
-        ``now_s`` is any monotonic clock, the same one as for ``release``.
+        ``now_s`` is any monotonic clock, the same one as for ``release``. With ``part``, a part of
+        the pool (``narrow_pool``), the address is out of it.
         """
         self._wake(now_s)
-        number = self._next_free()
+        pool = self._pool if part is None else part
+        number = self._next_free(pool)
         if number is None:
-            raise PoolExhaustedError(self._exhausted())
+            raise PoolExhaustedError(self._exhausted(pool))
         self._resting.pop(number, None)
         self._taken[number] = owner
         self._last = number
@@ -91,19 +97,34 @@ class Allocator(Generic[Owner]):
         if number in self._pool:
             self._last = max(self._last, number)
 
+    def claim(self, address: Address, owner: Owner) -> None:
+        """Give ``owner`` this very address, resting or not.
+
+        Raises AddressNotUsableError outside the pool, AddressTakenError while another has it.
+        """
+        number = int(address)
+        if number not in self._pool:
+            raise AddressNotUsableError(
+                f"{address} is none of the usable addresses of pool {self._pool.name}"
+            )
+        if self._taken.get(number, owner) != owner:
+            raise AddressTakenError(f"{address} belongs to {self._taken[number]}")
+        self._resting.pop(number, None)
+        self._taken[number] = owner
+
     def release(self, address: Address, now_s: float) -> None:
         """Free the address; it rests from now on. Freeing a free one changes nothing."""
         number = int(address)
         if self._taken.pop(number, None) is not None:
             self._resting[number] = now_s
 
-    def _next_free(self) -> int | None:
+    def _next_free(self, pool: Pool) -> int | None:
         """Return the next address neither taken nor resting, else the one rested longest."""
         taken, resting = self._taken, self._resting
-        for number in self._pool.after(self._last):
+        for number in pool.after(self._last):
             if number not in taken and number not in resting:
                 return number
-        return next((number for number in resting if number in self._pool), None)
+        return next((number for number in resting if number in pool), None)
 
     def _wake(self, now_s: float) -> None:
         """Forget the rest of those that have rested long enough."""
@@ -112,7 +133,9 @@ class Allocator(Generic[Owner]):
                 break
             del self._resting[number]
 
-    def _exhausted(self) -> str:
-        if not self._pool.size:
-            return f"pool {self._pool.name} has no usable address"
-        return f"pool {self._pool.name}: {self.in_use} of {self._pool.size} usable addresses in use"
+    def _exhausted(self, pool: Pool) -> str:
+        kept = f", {pool.reserved} reserved" if pool.reserved else ""
+        if not pool.size:
+            return f"pool {pool.name} has no usable address{kept}"
+        used = self.in_use_of(pool)
+        return f"pool {pool.name}: {used} of {pool.size} usable addresses in use{kept}"

@@ -24,7 +24,8 @@ _BITS: Final = {4: 32, 6: 128}
 class Pool:
     """Disjoint, ascending, inclusive ranges of usable addresses.
 
-    ``family`` is 4 or 6; ``size`` the number of usable addresses; ``name`` for messages.
+    ``family`` is 4 or 6; ``size`` the number of usable addresses; ``name`` for messages;
+    ``reserved`` how many the operator keeps back.
     """
 
     family: int
@@ -32,6 +33,7 @@ class Pool:
     starts: tuple[int, ...]
     ends: tuple[int, ...]
     size: int
+    reserved: int = 0
 
     def __contains__(self, number: int) -> bool:
         """Return whether the address with this number is usable."""
@@ -62,15 +64,48 @@ def make_pool(
     usable = IPSet()
     for cidr in own:
         usable |= IPSet(_usable_range(cidr))
-    usable -= IPSet(IPNetwork(str(entry)) for entry in reserved if entry.version == family)
+    usable -= _set_of(family, reserved)
+    return _pool(family, ", ".join(map(str, own)) or f"IPv{family}", usable)
+
+
+def narrow_pool(
+    pool: Pool, within: Iterable[Network] = (), without: Iterable[Network] = ()
+) -> Pool:
+    """Return the part of a pool inside ``within`` (all of it if none is named), less ``without``.
+
+    Entries of the other family are ignored.
+    """
+    bounds = [network for network in within if network.version == pool.family]
+    usable = IPSet()
+    for first, last in zip(pool.starts, pool.ends, strict=True):
+        usable |= IPSet(
+            IPRange(str(to_address(pool.family, first)), str(to_address(pool.family, last)))
+        )
+    if bounds:
+        usable &= _set_of(pool.family, bounds)
+    return _pool(
+        pool.family,
+        ", ".join(map(str, bounds)) or pool.name,
+        usable - _set_of(pool.family, without),
+        before=usable.size,
+    )
+
+
+def _pool(family: int, name: str, usable: IPSet, *, before: int | None = None) -> Pool:
     ranges = [(int(block.first), int(block.last)) for block in usable.iter_ipranges()]
+    size = sum(last - first + 1 for first, last in ranges)
     return Pool(
         family=family,
-        name=", ".join(map(str, own)) or f"IPv{family}",
+        name=name,
         starts=tuple(first for first, _ in ranges),
         ends=tuple(last for _, last in ranges),
-        size=sum(last - first + 1 for first, last in ranges),
+        size=size,
+        reserved=0 if before is None else before - size,
     )
+
+
+def _set_of(family: int, entries: Iterable[Network | Address]) -> IPSet:
+    return IPSet(IPNetwork(str(entry)) for entry in entries if entry.version == family)
 
 
 def to_address(family: int, number: int) -> Address:

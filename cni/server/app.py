@@ -15,14 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, Self
 
-from cni.server.dataplane import Dataplane
+from cni.server.dataplane import Dataplane, Gone
 from cni.server.facts import FactsFile
 from cni.server.lock import LockHeldError, ServerLock
 from cni.server.loop import Loop
+from cni.server.records import FileRecords
 from cni.server.replay import Replay
-from cni.server.service import Service
+from cni.server.service import Service, Stores
 from cni.server.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,20 @@ class ServerSettings:
     spool_dir: Path = RUN_DIR / "spool"
     node_facts_path: Path = RUN_DIR / "node.json"
     lock_path: Path = RUN_DIR / "cni.lock"
+    labels_dir: Path = RUN_DIR / "labels"
+    leases_dir: Path = RUN_DIR / "leases"
+
+    @classmethod
+    def under(cls, run_dir: Path) -> Self:
+        """Return the settings with everything under another directory."""
+        return cls(
+            socket_path=run_dir / "cni.sock",
+            spool_dir=run_dir / "spool",
+            node_facts_path=run_dir / "node.json",
+            lock_path=run_dir / "cni.lock",
+            labels_dir=run_dir / "labels",
+            leases_dir=run_dir / "leases",
+        )
 
 
 class StuckLinkError(Exception):
@@ -66,7 +81,10 @@ def serve(settings: ServerSettings, dataplane: Dataplane) -> int:
         stack.callback(lock.release)
         _raise_descriptor_limit()
         spool = Spool(settings.spool_dir)
-        service = Service(dataplane, FactsFile(settings.node_facts_path))
+        stores = Stores(
+            labels=FileRecords(settings.labels_dir), leases=FileRecords(settings.leases_dir)
+        )
+        service = Service(dataplane, FactsFile(settings.node_facts_path), stores=stores)
         try:
             _remove_unfinished(service, dataplane)
         except StuckLinkError as error:
@@ -101,6 +119,8 @@ def _remove_unfinished(service: Service, dataplane: Dataplane) -> None:
             raise StuckLinkError(", ".join(link.link for link in left.values()))
         select.select([dataplane.fileno()], [], [], remaining_s)
         for gone in dataplane.collect():
+            if not isinstance(gone, Gone):
+                continue
             if gone.error is None:
                 left.pop(gone.index, None)
             else:

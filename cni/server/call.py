@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from cni.attachment.identity import AttachmentKey
 from cni.spec.environment import Command, Environment, parse_environment
-from cni.spec.errors import CommandTooNewError, DecodeError
+from cni.spec.errors import CommandTooNewError, DecodeError, InvalidEnvironmentError
 from cni.spec.netconf import NetworkConfiguration, decode, parse_configuration
 from cni.spec.version import NEWEST
 from cni.wire import Request
@@ -33,10 +33,11 @@ class Caller(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A checked call."""
+    """A call, checked as far as every command needs it; ``raw`` is the whole configuration."""
 
     environment: Environment
     configuration: NetworkConfiguration
+    raw: Mapping[str, object]
 
     @property
     def key(self) -> AttachmentKey:
@@ -87,4 +88,13 @@ def check_call(decoded: Decoded) -> Call:
         raise CommandTooNewError(f"{version} has no CHECK")
     if command in (Command.GC, Command.STATUS) and not version.has_gc_and_status:
         raise CommandTooNewError(f"{version} has no {command}")
-    return Call(environment=environment, configuration=configuration)
+    return Call(environment=environment, configuration=configuration, raw=decoded.raw)
+
+
+def open_sandbox(call: Call, caller: Caller) -> int:
+    """Return the descriptor of the sandbox; raise InvalidEnvironmentError if there is none."""
+    if caller.sandbox is None:
+        raise InvalidEnvironmentError(
+            (("CNI_NETNS", f"cannot be opened: {call.environment.netns[:200]!r}"),)
+        )
+    return caller.sandbox

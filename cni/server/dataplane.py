@@ -38,6 +38,24 @@ class Gone:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disturbed:
+    """A pod link that somebody changed: its host routes or neighbors may be gone."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Created:
+    """A pod link just made. ``index`` is the host link's.
+
+    ``beside``: the IP versions whose default route the sandbox had before (ADR 0027).
+    """
+
+    index: int
+    beside: frozenset[int] = frozenset()
+
+
 class Dataplane(Protocol):
     """Pod links in the kernel."""
 
@@ -50,8 +68,8 @@ class Dataplane(Protocol):
     def local_addresses(self) -> frozenset[Address]:
         """Return the node's own addresses: those a route may prefer as source."""
 
-    def create(self, plan: PodLinkPlan, sandbox: int) -> int:
-        """Carry out a plan with the pod's end in the open sandbox; return the host's index.
+    def create(self, plan: PodLinkPlan, sandbox: int) -> Created:
+        """Carry out a plan with the pod's end in the open sandbox.
 
         On return the first packet passes in both directions. On an error nothing of it is left.
         """
@@ -59,11 +77,17 @@ class Dataplane(Protocol):
     def check(self, plan: PodLinkPlan, index: int, sandbox: int) -> tuple[str, ...]:
         """Return what of the plan the kernel does not have, one line each; () if all is there."""
 
+    def restore(self, plan: PodLinkPlan, index: int) -> tuple[str, ...]:
+        """Put back what the host's end lacks of the plan; return one line each. No error."""
+
     def remove(self, indexes: Sequence[int]) -> None:
         """Begin to remove these links and return at once; ``collect`` tells the end of each."""
 
-    def collect(self) -> tuple[Gone, ...]:
-        """Return what happened since the last call; the link, its routes and addresses are gone."""
+    def collect(self) -> tuple[Gone | Disturbed, ...]:
+        """Return what happened since the last call.
+
+        Of a link that is gone, routes and addresses are gone, too.
+        """
 
     def close(self) -> None:
         """Release sockets and threads; removals that have begun are finished first."""

@@ -94,6 +94,7 @@ class Loop:
     def _tick(self, now_s: float) -> None:
         self._next_tick_s = now_s + self._timeout_s()
         self._service.refresh()
+        self._service.sweep()
         self._replay.remove_abandoned()
         self._replay.run()
         for connection in list(self._connections.values()):

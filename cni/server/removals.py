@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from cni.attachment.alias import Addresses
 from cni.server.dataplane import Dataplane, Gone
 from cni.server.registry import Attachment, Registry
 
@@ -24,7 +23,7 @@ class Removals:
     """The removals under way."""
 
     def __init__(
-        self, registry: Registry, dataplane: Dataplane, release: Callable[[Addresses], None]
+        self, registry: Registry, dataplane: Dataplane, release: Callable[[Attachment], None]
     ) -> None:
         self._registry = registry
         self._dataplane = dataplane
@@ -70,6 +69,6 @@ class Removals:
                     extra={"link": attachment.link, "container_id": attachment.key.container_id},
                 )
             self._registry.drop(attachment)
-            self._release(attachment.addresses)
+            self._release(attachment)
         for waiter in waiters:
             waiter(gone.error)

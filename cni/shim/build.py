@@ -18,6 +18,9 @@ from cni import wire
 from cni.spec.version import NEWEST, SUPPORTED
 
 SOURCES: Final = tuple(sorted(Path(__file__).parent.glob("*.c")))
+IPAM_NAME: Final = "podroute-ipam"
+"""Called by this name, the same program speaks for the IPAM plugin."""
+
 COMPILERS: Final = ("musl-gcc", "gcc", "cc")
 
 _WARNINGS: Final = (
@@ -59,7 +62,9 @@ def _definitions() -> tuple[str, ...]:
     """Return what the C side takes from the Python side."""
     versions = ",".join(f'\\"{version}\\"' for version in SUPPORTED)
     return (
-        f'-DMAGIC="{wire.MAGIC.decode()}"',
+        f'-DPLUGIN_MAGIC="{wire.Door.PLUGIN.value.decode()}"',
+        f'-DIPAM_MAGIC="{wire.Door.IPAM.value.decode()}"',
+        f'-DIPAM_NAME="{IPAM_NAME}"',
         f"-DMAX_ENVIRONMENT_BYTES={wire.MAX_ENVIRONMENT_BYTES}",
         f"-DMAX_STDIN_BYTES={wire.MAX_STDIN_BYTES}",
         f"-DMAX_REPLY_BYTES={wire.MAX_REPLY_BYTES}",

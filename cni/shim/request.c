@@ -44,6 +44,12 @@ static void put_u32le(char *at, uint32_t value)
         at[byte] = (char)(value >> (8 * byte) & 0xff);
 }
 
+/* The magic of who is called: the program's name says it, as the runtime or a plugin executes it. */
+static const char *magic(void)
+{
+    return strcmp(program_invocation_short_name, IPAM_NAME) == 0 ? IPAM_MAGIC : PLUGIN_MAGIC;
+}
+
 /* Build the request. `command`, if given, replaces the value of CNI_COMMAND. */
 int build_request(struct buffer *request, const struct buffer *input, const char *command)
 {
@@ -72,7 +78,7 @@ int build_request(struct buffer *request, const struct buffer *input, const char
         memcpy(at, *item, length);
         at += length;
     }
-    memcpy(request->bytes, MAGIC, 4);
+    memcpy(request->bytes, magic(), 4);
     put_u32le(request->bytes + 4, (uint32_t)(at - request->bytes - HEADER_BYTES));
     put_u32le(request->bytes + 8, (uint32_t)input->size);
     if (input->size)

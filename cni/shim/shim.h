@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if !defined(SUPPORTED_VERSIONS) || !defined(NEWEST_VERSION) || !defined(MAGIC) \
-    || !defined(MAX_ENVIRONMENT_BYTES) || !defined(MAX_STDIN_BYTES) || !defined(MAX_REPLY_BYTES)
+#if !defined(SUPPORTED_VERSIONS) || !defined(NEWEST_VERSION) || !defined(PLUGIN_MAGIC) \
+    || !defined(IPAM_MAGIC) || !defined(IPAM_NAME) || !defined(MAX_ENVIRONMENT_BYTES) || !defined(MAX_STDIN_BYTES) || !defined(MAX_REPLY_BYTES)
 #error "compile through cni/shim/build.py"
 #endif
 

@@ -46,6 +46,13 @@ class CommandTooNewError(CniError):
     summary = "command not in this CNI version"
 
 
+class UnsupportedFieldError(CniError):
+    """A field that podroute does not carry out; the detail has key and value."""
+
+    code = 2
+    summary = "unsupported field in the network configuration"
+
+
 class UnknownContainerError(CniError):
     """CHECK of an attachment we do not have."""
 
@@ -145,6 +152,20 @@ class CheckFailedError(CniError):
 
     code = 104
     summary = "attachment differs"
+
+
+class AddressInUseError(CniError):
+    """ADD asks for an address that another attachment has."""
+
+    code = 105
+    summary = "address in use"
+
+
+class AddressNotUsableError(CniError):
+    """ADD asks for an address that no pod of this node can have."""
+
+    code = 106
+    summary = "address not usable"
 
 
 def render_error(error: Exception, cni_version: str) -> bytes:

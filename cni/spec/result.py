@@ -19,7 +19,7 @@ from ipaddress import (
 )
 
 from cni.spec.errors import InvalidConfigurationError
-from cni.spec.netconf import Dns
+from cni.spec.fields import Dns
 from cni.spec.version import SpecVersion
 
 
@@ -35,12 +35,15 @@ class Interface:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IpConfiguration:
-    """An address of the interface with index ``interface`` in the result."""
+    """An address of the interface with index ``interface`` in the result.
+
+    None in the result of an IPAM plugin, which makes no interface.
+    """
 
     address: IPv4Address | IPv6Address
     prefix_length: int
     gateway: IPv4Address | IPv6Address
-    interface: int
+    interface: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +51,15 @@ class Route:
     """A route inside the sandbox."""
 
     destination: IPv4Network | IPv6Network
-    gateway: IPv4Address | IPv6Address
+    gateway: IPv4Address | IPv6Address | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What ADD made. The host's interface comes first: chained plugins look for it there."""
+    """What ADD made. The host's interface comes first: chained plugins look for it there.
+
+    No interfaces: the result of an IPAM plugin (CNI SPEC.md, "Delegated Plugins (IPAM)").
+    """
 
     interfaces: tuple[Interface, ...]
     ips: tuple[IpConfiguration, ...]
@@ -65,11 +71,12 @@ def render_result(result: Result, version: SpecVersion) -> bytes:
     """Render the result as ``version`` has it."""
     body: dict[str, object] = {
         "cniVersion": version,
-        "interfaces": [_interface(interface, version) for interface in result.interfaces],
         "ips": [_ip(ip, version) for ip in result.ips],
-        "routes": [{"dst": str(r.destination), "gw": str(r.gateway)} for r in result.routes],
+        "routes": [_route(route) for route in result.routes],
         "dns": _dns(result.dns),
     }
+    if result.interfaces:
+        body["interfaces"] = [_interface(interface, version) for interface in result.interfaces]
     return json.dumps(body, separators=(",", ":")).encode()
 
 
@@ -86,10 +93,18 @@ def _ip(ip: IpConfiguration, version: SpecVersion) -> dict[str, object]:
     body: dict[str, object] = {
         "address": f"{ip.address}/{ip.prefix_length}",
         "gateway": str(ip.gateway),
-        "interface": ip.interface,
     }
+    if ip.interface is not None:
+        body["interface"] = ip.interface
     if version.ips_carry_version:
         body["version"] = str(ip.address.version)
+    return body
+
+
+def _route(route: Route) -> dict[str, object]:
+    body: dict[str, object] = {"dst": str(route.destination)}
+    if route.gateway is not None:
+        body["gw"] = str(route.gateway)
     return body
 
 
@@ -140,3 +155,14 @@ def previous_addresses(prev_result: Mapping[str, object], ifname: str) -> Previo
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidConfigurationError((("prevResult", f"not a result: {error}"),)) from None
     return PreviousAddresses(addresses=addresses, mac=next(iter(indexes.values()), ""))
+
+
+def previous_ips(prev_result: Mapping[str, object]) -> frozenset[IPv4Address | IPv6Address]:
+    """Return every address of a prevResult, whichever interface has it. Raises as above."""
+    try:
+        ips = prev_result.get("ips") or []
+        if not isinstance(ips, list):
+            raise TypeError("ips must be a list")
+        return frozenset(ip_interface(item["address"]).ip for item in ips)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidConfigurationError((("prevResult", f"not a result: {error}"),)) from None

@@ -8,32 +8,25 @@ removes nothing that does not.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import select
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from cni.attachment.plan import AddAddress, Address, LinkOperation, PodLinkPlan
-from cni.server.dataplane import Dataplane, Gone, ObservedLink
-from cni.spec.errors import DataplaneError, InterfaceExistsError
+from cni.attachment.plan import Address, PodLinkPlan
+from cni.server.dataplane import Created, Dataplane, Disturbed, Gone, ObservedLink
+from cni.spec.errors import DataplaneError
 from router.kernel import podlink_listing as listing
-from router.kernel import podlink_wire as wire
-from router.kernel.channel import Channel, Failure
+from router.kernel.channel import Channel
 from router.kernel.errors import KernelError
 from router.kernel.podlink_check import missing_of
-from router.kernel.podlink_monitor import LinkMonitor
+from router.kernel.podlink_creation import Creator
+from router.kernel.podlink_monitor import Heard, LinkMonitor
 from router.kernel.podlink_removal import Remover
+from router.kernel.podlink_repair import restore
 from router.kernel.podlink_sandbox import Sandboxes
 
 PROC_SYS: Final = Path("/proc/sys")
-
-_CARRIER_ATTEMPTS: Final = 5
-_INDEX_ATTEMPTS: Final = 1000
-_FIRST_INDEX: Final = 1_000_000
-"""Far above what the kernel gives out by itself, which counts up from 1 and skips what is taken."""
-_MAX_INDEX: Final = 2**31 - 1
 
 
 def open_dataplane(proc_sys: Path = PROC_SYS) -> Dataplane:
@@ -48,7 +41,6 @@ class PodLinks:
     """All pod links of this node."""
 
     def __init__(self, proc_sys: Path) -> None:
-        self._proc_sys = proc_sys
         self._sandboxes = Sandboxes()
         self._channel = Channel()
         # Before the first look at the links, so that none leaves unseen in between.
@@ -56,7 +48,8 @@ class PodLinks:
         self._remover = Remover()
         self._live: set[int] = set()
         self._removing: set[int] = set()
-        self._last_index = _FIRST_INDEX
+        self._fresh: set[int] = set()
+        self._creator = Creator(self._channel, self._sandboxes, proc_sys)
         self._ready = select.epoll()
         self._ready.register(self._monitor.fileno(), select.EPOLLIN)
         self._ready.register(self._remover.fileno(), select.EPOLLIN)
@@ -80,7 +73,7 @@ class PodLinks:
         links = self._list_pod_links()
         self._live = {link.index for link in links if not link.is_condemned}
         self._removing = {link.index for link in links if link.is_condemned}
-        self._last_index = max((self._last_index, *(link.index for link in links)))
+        self._creator.avoid(link.index for link in links)
         routes: dict[int, set[Address]] = {}
         for version, full_length in ((4, 32), (6, 128)):
             for _, payload in self._channel.dump(
@@ -114,97 +107,17 @@ class PodLinks:
 
     # Create
 
-    def create(self, plan: PodLinkPlan, sandbox: int) -> int:
+    def create(self, plan: PodLinkPlan, sandbox: int) -> Created:
         """Carry out the plan; undo all of it when the kernel refuses a part.
 
         Raises InvalidEnvironmentError or SandboxIsHostError for a descriptor that is no sandbox,
         InterfaceExistsError when the pod has the name already, DataplaneError for anything else.
         """
         self._sandboxes.check(sandbox)
-        index = self._create_link(plan, sandbox)
-        with contextlib.ExitStack() as undo:
-            undo.callback(self._remove_now, index)
-            try:
-                with self._open_channel(sandbox) as pod:
-                    self._apply_sandbox(pod, plan, index, sandbox)
-                    self._apply(self._channel, plan.host, index)
-                    self._settle(pod, index)
-            except KernelError as error:
-                raise DataplaneError(str(error)) from error
-            undo.pop_all()
-        self._live.add(index)
-        return index
-
-    def _create_link(self, plan: PodLinkPlan, sandbox: int) -> int:
-        """Create both ends and return their index, the same on either side.
-
-        Sent alone: what is batched behind a failed creation would still run, on whatever has that
-        index. Choosing the number saves asking for it; the kernel says EBUSY where it is taken.
-        """
-        what = plan.create.describe()
-        for _ in range(_INDEX_ATTEMPTS):
-            self._last_index = self._last_index % _MAX_INDEX + 1
-            request = wire.create(plan.create, self._last_index, sandbox)
-            try:
-                self._channel.request(request, what)
-            except KernelError as error:
-                if error.errno == errno.EBUSY:
-                    continue
-                if error.errno != errno.EEXIST:
-                    raise DataplaneError(str(error)) from error
-                if self._link_exists(plan.create.host_name):
-                    raise DataplaneError(f"the node has a link {plan.create.host_name}") from error
-                raise InterfaceExistsError(f"the sandbox has {plan.create.pod_name}") from error
-            return self._last_index
-        raise DataplaneError(f"{what}: no free link index after {self._last_index}")
-
-    def _link_exists(self, name: str) -> bool:
-        try:
-            self._channel.dump(listing.get_link(name), f"find link {name}")
-        except KernelError:
-            return False
-        return True
-
-    def _open_channel(self, sandbox: int) -> Channel:
-        with self._sandboxes.entered(sandbox):
-            return Channel()
-
-    def _apply_sandbox(self, pod: Channel, plan: PodLinkPlan, index: int, sandbox: int) -> None:
-        """Set up the pod's end, allowing IPv6 on it first where the runtime has disabled it."""
-        failures = self._batch(pod, plan.sandbox, index)
-        if any(_is_ipv6_refused(failure, plan.sandbox) for failure in failures):
-            self._sandboxes.enable_ipv6(sandbox, plan.create.pod_name, self._proc_sys)
-            self._apply(pod, [plan.sandbox[failure.index] for failure in failures], index)
-        elif failures:
-            raise _refused(failures[0], plan.sandbox)
-
-    def _apply(self, channel: Channel, operations: Sequence[LinkOperation], index: int) -> None:
-        for failure in self._batch(channel, operations, index):
-            raise _refused(failure, operations)
-
-    def _batch(
-        self, channel: Channel, operations: Sequence[LinkOperation], index: int
-    ) -> list[Failure]:
-        return channel.batch([wire.pack(operation, index) for operation in operations])
-
-    def _settle(self, pod: Channel, index: int) -> None:
-        """Wait until the pod's end has carrier: until then it drops what it should send.
-
-        Reading a link makes the kernel do the link's pending carrier work (linkwatch_sync_dev in
-        net/core/link_watch.c), so that one look is normally enough.
-        """
-        for _ in range(_CARRIER_ATTEMPTS):
-            listed = pod.dump(listing.get_link_at(index), "read the pod's link")
-            if any(
-                kind == listing.RTM_NEWLINK and listing.has_carrier(payload)
-                for kind, payload in listed
-            ):
-                return
-
-    def _remove_now(self, index: int) -> None:
-        """Undo: remove a link that we made, and wait for it. One that left meanwhile is fine."""
-        with contextlib.suppress(KernelError):
-            self._channel.request(wire.delete(index), f"remove link {index}")
+        created = self._creator.create(plan, sandbox)
+        self._live.add(created.index)
+        self._fresh.add(created.index)
+        return created
 
     # Check
 
@@ -212,10 +125,14 @@ class PodLinks:
         """Return what the kernel lacks of the plan. Raises as ``create`` for a wrong descriptor."""
         self._sandboxes.check(sandbox)
         try:
-            with self._open_channel(sandbox) as pod:
+            with self._sandboxes.open_channel(sandbox) as pod:
                 return missing_of(plan, self._channel, pod, index)
         except KernelError as error:
             raise DataplaneError(str(error)) from error
+
+    def restore(self, plan: PodLinkPlan, index: int) -> tuple[str, ...]:
+        """Put back what the host's end of a link has lost; return one line each."""
+        return restore(self._channel, plan, index)
 
     # Remove
 
@@ -224,37 +141,40 @@ class PodLinks:
         self._removing.update(indexes)
         self._remover.remove(indexes)
 
-    def collect(self) -> tuple[Gone, ...]:
-        """Return the links that left, and the removals that were refused."""
-        indexes, lost = self._monitor.take()
-        if lost:
+    def collect(self) -> tuple[Gone | Disturbed, ...]:
+        """Return the links that left, the removals that were refused, and links in need."""
+        heard = self._monitor.take()
+        indexes, disturbed = heard.gone, self._disturbed_of(heard)
+        if heard.lost:
             present = {link.index for link in self._list_pod_links()}
             indexes += (self._live | self._removing) - present
-        gone: list[Gone] = []
+            disturbed = set(self._live)
+        told: list[Gone | Disturbed] = []
         for index in indexes:
             if index in self._live or index in self._removing:
-                self._live.discard(index)
-                self._removing.discard(index)
-                gone.append(Gone(index=index))
+                self._forget(index)
+                told.append(Gone(index=index))
         for index, error in self._remover.take():
             # Only where no notification came before: the number may be another link's by now.
             if index in self._removing:
                 self._removing.discard(index)
                 if error is None:
-                    self._live.discard(index)
-                gone.append(Gone(index=index, error=error))
-        return tuple(gone)
+                    self._forget(index)
+                told.append(Gone(index=index, error=error))
+        told += (Disturbed(index=index) for index in sorted(disturbed & self._live))
+        return tuple(told)
 
+    def _disturbed_of(self, heard: Heard) -> set[int]:
+        """Return the links that somebody else has set up or taken something from."""
+        disturbed = heard.disturbed - self._removing
+        for index in heard.up:
+            if index in self._fresh:
+                # We did, in its creation.
+                self._fresh.discard(index)
+            else:
+                disturbed.add(index)
+        return disturbed
 
-def _refused(failure: Failure, operations: Sequence[LinkOperation]) -> KernelError:
-    return KernelError(failure.errno, operations[failure.index].describe(), failure.detail)
-
-
-def _is_ipv6_refused(failure: Failure, operations: Sequence[LinkOperation]) -> bool:
-    """Return whether an IPv6 address was refused as disabled (ipv6_add_addr in addrconf.c)."""
-    operation = operations[failure.index]
-    return (
-        failure.errno == errno.EACCES
-        and isinstance(operation, AddAddress)
-        and operation.address.version == 6
-    )
+    def _forget(self, index: int) -> None:
+        for indexes in (self._live, self._removing, self._fresh):
+            indexes.discard(index)

@@ -31,8 +31,8 @@ def missing_of(plan: PodLinkPlan, host: Channel, pod: Channel, index: int) -> tu
     ``index`` is the host link's. Raises KernelError when a listing fails.
     """
     try:
-        pod_link = _link(pod, plan.create.pod_name)
-        host_link = _link(host, plan.create.host_name)
+        pod_link = find_link(pod, plan.create.pod_name)
+        host_link = find_link(host, plan.create.host_name)
     except KernelError as error:
         return (str(error),)
     missing = [
@@ -44,7 +44,7 @@ def missing_of(plan: PodLinkPlan, host: Channel, pod: Channel, index: int) -> tu
     if host_link.index != index or host_link.peer != pod_link.index:
         missing.append(f"host: {host_link.name} does not lead to {pod_link.name}")
     in_pod = _End.observe(pod, pod_link.index, _default_gateways(pod, pod_link.index))
-    on_host = _End.observe(host, index, _host_routes(host, index))
+    on_host = _End.observe(host, index, host_routes_on(host, index))
     missing += (
         f"sandbox: {operation.describe()}"
         for operation in plan.sandbox
@@ -68,8 +68,10 @@ class _End:
 
     @classmethod
     def observe(cls, channel: Channel, index: int, routes: set[Address]) -> Self:
-        addresses = frozenset(address for number, address in _addresses(channel) if number == index)
-        neighbors = _neighbors(channel, index)
+        addresses = frozenset(
+            address for number, address in addresses_of(channel) if number == index
+        )
+        neighbors = neighbors_on(channel, index)
         return cls(addresses=addresses, neighbors=neighbors, routes=frozenset(routes))
 
     def has(self, operation: LinkOperation, other_mac: bytes) -> bool:
@@ -86,27 +88,45 @@ class _End:
                 return True
 
 
-def _link(channel: Channel, name: str) -> listing.LinkEntry:
+def find_link(channel: Channel, name: str) -> listing.LinkEntry:
+    """Return a link by name; raise KernelError if there is none."""
     listed = channel.dump(listing.get_link(name), f"find link {name}")
     return listing.parse_link(next(p for kind, p in listed if kind == listing.RTM_NEWLINK))
 
 
-def _addresses(channel: Channel) -> list[tuple[int, Address]]:
+def rules_of(channel: Channel, version: int) -> dict[Address, int]:
+    """Return our rules of one family: source address -> table."""
+    parsed = (
+        listing.parse_rule(payload)
+        for _, payload in channel.dump(listing.list_rules(version), "list rules")
+    )
+    return dict(rule for rule in parsed if rule is not None)
+
+
+def addresses_of(channel: Channel) -> list[tuple[int, Address]]:
+    """Return (link index, address) of every address."""
     listed = channel.dump(listing.list_addresses(), "list addresses")
     return [listing.parse_address(payload) for _, payload in listed]
 
 
 def _default_gateways(channel: Channel, index: int) -> set[Address]:
+    """Return the gateways by which the pod leaves through this link.
+
+    In the main table, or in one that a rule of ours leads to (ADR 0027).
+    """
     gateways: set[Address] = set()
     for version in (4, 6):
-        for _, payload in channel.dump(listing.list_default_routes(version), "list routes"):
+        ruled = rules_of(channel, version)
+        for _, payload in channel.dump(listing.list_table_routes(version), "list routes"):
             oif, length, _, gateway = listing.parse_route(payload)
-            if oif == index and length == 0 and gateway is not None:
+            table = listing.parse_table(payload)
+            is_looked_up = table == listing.RT_TABLE_MAIN or table in ruled.values()
+            if oif == index and length == 0 and gateway is not None and is_looked_up:
                 gateways.add(gateway)
     return gateways
 
 
-def _neighbors(channel: Channel, index: int) -> dict[Address, bytes]:
+def neighbors_on(channel: Channel, index: int) -> dict[Address, bytes]:
     """Return the permanent neighbors on a link, by address."""
     found: dict[Address, bytes] = {}
     for _, payload in channel.dump(listing.list_neighbors(index), "list neighbors"):
@@ -116,7 +136,8 @@ def _neighbors(channel: Channel, index: int) -> dict[Address, bytes]:
     return found
 
 
-def _host_routes(channel: Channel, index: int) -> set[Address]:
+def host_routes_on(channel: Channel, index: int) -> set[Address]:
+    """Return the addresses that our routes lead to this link."""
     found: set[Address] = set()
     for version in (4, 6):
         for _, payload in channel.dump(listing.list_pod_routes(version), "list pod routes"):

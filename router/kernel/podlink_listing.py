@@ -32,6 +32,7 @@ _RTM_GETLINK: Final = 18
 _RTM_GETADDR: Final = 22
 _RTM_GETROUTE: Final = 26
 _RTM_GETNEIGH: Final = 30
+_RTM_GETRULE: Final = 34
 
 _FAMILY: Final = {4: 2, 6: 10}
 """IP version -> AF_INET, AF_INET6."""
@@ -43,6 +44,8 @@ _IFLA_LINKINFO: Final = 18
 _IFLA_IFALIAS: Final = 20
 _IFLA_GROUP: Final = 27
 _IFLA_EXT_MASK: Final = 29
+_IFLA_LINK_NETNSID: Final = 37
+_IFLA_TARGET_NETNSID: Final = 46
 _IFLA_INFO_KIND: Final = 1
 _RTEXT_FILTER_SKIP_STATS: Final = 8
 _IFF_UP: Final = 0x1
@@ -56,8 +59,15 @@ _NUD_PERMANENT: Final = 0x80
 _RTA_DST: Final = 1
 _RTA_OIF: Final = 4
 _RTA_GATEWAY: Final = 5
-_RT_TABLE_MAIN: Final = 254
+RT_TABLE_MAIN: Final = 254
 _RTPROT_STATIC: Final = 4
+
+_FRA_SRC: Final = 2
+_FRA_TABLE: Final = 15
+_FRA_PROTOCOL: Final = 21
+_RTA_TABLE: Final = 15
+_I32: Final = struct.Struct("=i")
+_NOT_KNOWN: Final = _I32.pack(-1)
 
 _IFINFOMSG: Final = struct.Struct("=BBHiII")
 _IFADDRMSG: Final = struct.Struct("=BBBBI")
@@ -102,23 +112,38 @@ def list_addresses() -> bytes:
     return message(_RTM_GETADDR, NLM_F_DUMP, _IFADDRMSG.pack(0, 0, 0, 0, 0))
 
 
-def list_routes(version: int, protocol: int) -> bytes:
-    """Return the request for the main table's routes of one family and protocol."""
+def list_pod_routes(version: int) -> bytes:
+    """Return the request for our host routes of one family."""
     return message(
         _RTM_GETROUTE,
         NLM_F_DUMP,
-        _RTMSG.pack(_FAMILY[version], 0, 0, 0, _RT_TABLE_MAIN, protocol, 0, 0, 0),
+        _RTMSG.pack(_FAMILY[version], 0, 0, 0, RT_TABLE_MAIN, RouteProtocol.POD, 0, 0, 0),
     )
 
 
-def list_pod_routes(version: int) -> bytes:
-    """Return the request for our host routes of one family."""
-    return list_routes(version, RouteProtocol.POD)
+def list_table_routes(version: int) -> bytes:
+    """Return the request for the static routes of one family in every table."""
+    return message(
+        _RTM_GETROUTE,
+        NLM_F_DUMP,
+        _RTMSG.pack(_FAMILY[version], 0, 0, 0, 0, _RTPROT_STATIC, 0, 0, 0),
+    )
 
 
-def list_default_routes(version: int) -> bytes:
-    """Return the request for the static routes of one family, as they are in a pod."""
-    return list_routes(version, _RTPROT_STATIC)
+def list_rules(version: int) -> bytes:
+    """Return the request for the rules of one family."""
+    return message(_RTM_GETRULE, NLM_F_DUMP, _RTMSG.pack(_FAMILY[version], *(0,) * 8))
+
+
+def get_link_elsewhere(namespace: int, index: int) -> bytes:
+    """Return the request for a link of another namespace, which goes by this id here."""
+    return message(
+        _RTM_GETLINK,
+        NLM_F_ACK,
+        _IFINFOMSG.pack(0, 0, 0, index, 0, 0),
+        u32(_IFLA_TARGET_NETNSID, namespace),
+        u32(_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS),
+    )
 
 
 def list_neighbors(index: int) -> bytes:
@@ -130,7 +155,11 @@ def list_neighbors(index: int) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkEntry:
-    """One link of a listing. ``peer`` is the index of a veth's other end, in its namespace."""
+    """One link of a listing.
+
+    ``peer`` is the index of a veth's other end in its namespace, which goes by the id
+    ``peer_namespace`` here (-1: not known).
+    """
 
     index: int
     name: str
@@ -140,6 +169,7 @@ class LinkEntry:
     up: bool
     carrier: bool
     mac: bytes
+    peer_namespace: int
 
     @property
     def is_pod_link(self) -> bool:
@@ -170,6 +200,7 @@ def parse_link(payload: bytes) -> LinkEntry:
         up=bool(flags & _IFF_UP),
         carrier=bool(flags & _IFF_LOWER_UP),
         mac=found.get(_IFLA_ADDRESS, b""),
+        peer_namespace=_I32.unpack(found.get(_IFLA_LINK_NETNSID, _NOT_KNOWN))[0],
     )
 
 
@@ -191,6 +222,22 @@ def parse_route(payload: bytes) -> tuple[int, int, Address | None, Address | Non
         _address(found[_RTA_DST]) if _RTA_DST in found else None,
         _address(found[_RTA_GATEWAY]) if _RTA_GATEWAY in found else None,
     )
+
+
+def parse_table(payload: bytes) -> int:
+    """Return the table of an RTM_NEWROUTE."""
+    found = attributes(payload, _RTMSG.size)
+    return get_u32(found[_RTA_TABLE])
+
+
+def parse_rule(payload: bytes) -> tuple[Address, int] | None:
+    """Return (source, table) of an RTM_NEWRULE with our mark; None of any other rule."""
+    found = attributes(payload, _RTMSG.size)
+    if found.get(_FRA_PROTOCOL) != bytes((RouteProtocol.POD,)):
+        return None
+    if _FRA_SRC not in found or _FRA_TABLE not in found:
+        return None
+    return _address(found[_FRA_SRC]), get_u32(found[_FRA_TABLE])
 
 
 def parse_neighbor(payload: bytes) -> tuple[int, bool, Address, bytes]:

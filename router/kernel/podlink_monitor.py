@@ -1,7 +1,9 @@
-"""Hear of links that leave the node. SHELL.
+"""Hear of links that leave the node, come up, or lose what we gave them. SHELL.
 
 RTM_DELLINK is sent when the link, its other end, its routes and its neighbors are gone, and the
-names free again, 15 ms and more before the removal's own acknowledgement (ADR 0023).
+names free again, 15 ms and more before the removal's own acknowledgement (ADR 0023). A link that is
+set down loses its routes, the IPv4 ones without a notification (fib_sync_down_dev), so that the
+sign to look for is its coming up again.
 """
 
 from __future__ import annotations
@@ -11,13 +13,21 @@ import ctypes
 import errno
 import socket
 import struct
+import sys
+from dataclasses import dataclass, field
 from typing import Final
 
 from router.kernel.errors import KernelError
 from router.kernel.message import messages
+from router.kernel.podlink_listing import RTM_NEWLINK, parse_neighbor, parse_route
 from router.kernel.podlink_wire import RTM_DELLINK
+from router.kernel.protocols import RouteProtocol
 
-_RTMGRP_LINK: Final = 1
+_GROUPS: Final = 0x1 | 0x4 | 0x40 | 0x400
+"""RTMGRP_LINK, _NEIGH, _IPV4_ROUTE, _IPV6_ROUTE (include/uapi/linux/rtnetlink.h)."""
+_RTM_DELROUTE: Final = 25
+_RTM_DELNEIGH: Final = 29
+_IFF_UP: Final = 0x1
 _SO_ATTACH_FILTER: Final = 26
 _SO_RCVBUFFORCE: Final = 33
 _RECEIVE_BUFFER_BYTES: Final = 8 * 1024 * 1024
@@ -26,8 +36,21 @@ _FAMILY_AND_INDEX: Final = struct.Struct("=BxxxI")
 _BPF_INSTRUCTION: Final = struct.Struct("=HBBI")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """Indexes of links: ``gone``; ``up``, set up; ``disturbed``, a route or neighbor deleted.
+
+    ``lost``: there was more, which the receive buffer had no room for.
+    """
+
+    gone: list[int] = field(default_factory=list)
+    up: list[int] = field(default_factory=list)
+    disturbed: set[int] = field(default_factory=set)
+    lost: bool = False
+
+
 class LinkMonitor:
-    """A socket that receives nothing but RTM_DELLINK."""
+    """A socket that receives nothing but what ``Heard`` tells."""
 
     def __init__(self) -> None:
         """Subscribe at once: nothing after this call is missed. Raises KernelError."""
@@ -38,27 +61,17 @@ class LinkMonitor:
             with contextlib.suppress(PermissionError):
                 self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
             self._attach_filter()
-            self._socket.bind((0, _RTMGRP_LINK))
+            self._socket.bind((0, _GROUPS))
             self._socket.setblocking(False)
         except OSError as error:
             raise KernelError(error.errno or errno.EIO, "open the link monitor") from error
 
     def _attach_filter(self) -> None:
-        """Drop all but RTM_DELLINK in the kernel: an ADD makes six other notifications."""
-        # nlmsg_type is in host order, the filter loads in network order.
-        kind = int.from_bytes(struct.pack("=H", RTM_DELLINK), "big")
-        load, equal, give = 0x28, 0x15, 0x06  # BPF_LD|H|ABS, BPF_JMP|JEQ|K, BPF_RET|K
-        program = b"".join(
-            _BPF_INSTRUCTION.pack(*instruction)
-            for instruction in (
-                (load, 0, 0, 4),
-                (equal, 0, 1, kind),
-                (give, 0, 0, 0xFFFFFFFF),
-                (give, 0, 0, 0),
-            )
-        )
+        """Drop the rest in the kernel: an ADD makes six other notifications, a fabric thousands."""
+        program = b"".join(_BPF_INSTRUCTION.pack(*instruction) for instruction in _filter())
         instructions = ctypes.create_string_buffer(program)
-        header = struct.pack("@HP", 4, ctypes.addressof(instructions))
+        count = len(program) // _BPF_INSTRUCTION.size
+        header = struct.pack("@HP", count, ctypes.addressof(instructions))
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, header)
 
     def fileno(self) -> int:
@@ -69,23 +82,64 @@ class LinkMonitor:
         """Close the socket."""
         self._socket.close()
 
-    def take(self) -> tuple[list[int], bool]:
-        """Return the indexes of the links that left, and whether any notification was lost."""
-        indexes: list[int] = []
+    def take(self) -> Heard:
+        """Return what was heard since the last call."""
+        heard = Heard()
         lost = False
         while True:
             try:
                 datagram = self._socket.recv(_RECEIVE_BYTES)
             except BlockingIOError:
-                return indexes, lost
+                break
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise KernelError(error.errno or errno.EIO, "read the link monitor") from error
                 lost = True
                 continue
             for kind, _, _, payload in messages(datagram):
-                if kind == RTM_DELLINK:
-                    family, index = _FAMILY_AND_INDEX.unpack_from(payload)
-                    # AF_BRIDGE: the link only left a bridge.
-                    if family == socket.AF_UNSPEC:
-                        indexes.append(index)
+                _sort_in(heard, kind, payload)
+        return Heard(gone=heard.gone, up=heard.up, disturbed=heard.disturbed, lost=lost)
+
+
+def _sort_in(heard: Heard, kind: int, payload: bytes) -> None:
+    if kind == _RTM_DELROUTE:
+        heard.disturbed.add(parse_route(payload)[0])
+    elif kind == _RTM_DELNEIGH:
+        heard.disturbed.add(parse_neighbor(payload)[0])
+    else:
+        family, index = _FAMILY_AND_INDEX.unpack_from(payload)
+        # AF_BRIDGE: the link only joined or left a bridge.
+        if family == socket.AF_UNSPEC:
+            (heard.gone if kind == RTM_DELLINK else heard.up).append(index)
+
+
+def _filter() -> tuple[tuple[int, int, int, int], ...]:
+    """Return the socket filter: (operation, skip if true, skip if false, value) each.
+
+    Taken: RTM_DELLINK, RTM_DELNEIGH, RTM_DELROUTE of our protocol, and RTM_NEWLINK where IFF_UP is
+    set and has changed (ifi_flags, ifi_change).
+    """
+    half, byte = 0x28, 0x30  # BPF_LD|BPF_H|BPF_ABS, BPF_LD|BPF_B|BPF_ABS
+    equal, any_bit, give = 0x15, 0x45, 0x06  # BPF_JMP|JEQ|K, BPF_JMP|JSET|K, BPF_RET|K
+    # Offsets count from the netlink header (16 bytes). Numbers are in host order, the filter
+    # loads in network order; so the byte with a number's lowest bits is another on each.
+    lowest = 0 if sys.byteorder == "little" else 3
+    return (
+        (half, 0, 0, 4),
+        (equal, 9, 0, _swapped(RTM_DELLINK)),
+        (equal, 8, 0, _swapped(_RTM_DELNEIGH)),
+        (equal, 5, 0, _swapped(_RTM_DELROUTE)),
+        (equal, 0, 7, _swapped(RTM_NEWLINK)),
+        (byte, 0, 0, 28 + lowest),
+        (any_bit, 0, 5, _IFF_UP),
+        (byte, 0, 0, 24 + lowest),
+        (any_bit, 2, 3, _IFF_UP),
+        (byte, 0, 0, 21),
+        (equal, 0, 1, RouteProtocol.POD),
+        (give, 0, 0, 0xFFFFFFFF),
+        (give, 0, 0, 0),
+    )
+
+
+def _swapped(kind: int) -> int:
+    return int.from_bytes(struct.pack("=H", kind), "big")

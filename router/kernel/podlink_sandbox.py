@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from cni.spec.errors import InvalidEnvironmentError, SandboxIsHostError
+from router.kernel.channel import Channel
 from router.kernel.errors import KernelError
 
 _CLONE_NEWNET: Final = 0x40000000
@@ -59,6 +60,11 @@ class Sandboxes:
             except KernelError:
                 # Serving the node from inside a pod's namespace would be far worse.
                 os._exit(_EXIT_LOST)
+
+    def open_channel(self, sandbox: int) -> Channel:
+        """Return a channel to the sandbox's kernel side. Raises KernelError."""
+        with self.entered(sandbox):
+            return Channel()
 
     def enable_ipv6(self, sandbox: int, ifname: str, proc_sys: Path) -> None:
         """Allow IPv6 addresses on a link of the sandbox: some runtimes disable them there.

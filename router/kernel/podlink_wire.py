@@ -15,6 +15,7 @@ from cni.attachment.plan import (
     AddHostRoute,
     AddNeighbor,
     Address,
+    AddSourceRule,
     BringUp,
     CreateLink,
     DisableAddressGeneration,
@@ -39,6 +40,8 @@ _RTM_SETLINK: Final = 19
 _RTM_NEWADDR: Final = 20
 _RTM_NEWROUTE: Final = 24
 _RTM_NEWNEIGH: Final = 28
+_RTM_NEWRULE: Final = 32
+_RTM_DELRULE: Final = 33
 
 _AF_INET: Final = 2
 _AF_INET6: Final = 10
@@ -77,12 +80,23 @@ _RTA_DST: Final = 1
 _RTA_OIF: Final = 4
 _RTA_GATEWAY: Final = 5
 _RTA_PREFSRC: Final = 7
+_RTA_TABLE: Final = 15
 _RT_TABLE_MAIN: Final = 254
+_RT_TABLE_COMPAT: Final = 252
+"""In the header, where the number stands in an attribute."""
 _RT_SCOPE_UNIVERSE: Final = 0
 _RT_SCOPE_LINK: Final = 253
 _RTN_UNICAST: Final = 1
 _RTPROT_STATIC: Final = 4
 _RTNH_F_ONLINK: Final = 4
+
+_FRA_SRC: Final = 2
+_FRA_PRIORITY: Final = 6
+_FRA_TABLE: Final = 15
+_FRA_PROTOCOL: Final = 21
+_FR_ACT_TO_TBL: Final = 1
+_RULE_PRIORITY: Final = 1000
+"""Anywhere before the main table's, 32766."""
 
 _IFINFOMSG: Final = struct.Struct("=BBHiII")
 """family, pad, type, index, flags, change."""
@@ -90,6 +104,8 @@ _IFADDRMSG: Final = struct.Struct("=BBBBI")
 """family, prefixlen, flags, scope, index."""
 _RTMSG: Final = struct.Struct("=BBBBBBBBI")
 """family, dst_len, src_len, tos, table, protocol, scope, type, flags."""
+_FIB_RULE_HDR: Final = struct.Struct("=BBBBBBBBI")
+"""family, dst_len, src_len, tos, table, reserved, reserved, action, flags."""
 _NDMSG: Final = struct.Struct("=BBHiHBB")
 """family, pad, pad, index, state, flags, type."""
 
@@ -156,8 +172,10 @@ def pack(operation: LinkOperation, index: int) -> bytes:
                 attribute(_NDA_DST, address.packed),
                 attribute(_NDA_LLADDR, mac),
             )
-        case AddDefaultRoute(gateway=gateway):
-            return _add_default_route(gateway, index)
+        case AddDefaultRoute(gateway=gateway, table=table):
+            return _add_default_route(gateway, index, table)
+        case AddSourceRule(address=address, table=table):
+            return _rule(_RTM_NEWRULE, _CREATE, address, table)
         case AddHostRoute():
             return _add_host_route(operation, index)
         case _:
@@ -183,7 +201,28 @@ def _add_address(address: Address, index: int) -> bytes:
     )
 
 
-def _add_default_route(gateway: Address, index: int) -> bytes:
+def delete_rule(address: Address, table: int) -> bytes:
+    """Return the removal of a rule that ``AddSourceRule`` made."""
+    return _rule(_RTM_DELRULE, 0, address, table)
+
+
+def _rule(kind: int, flags: int, address: Address, table: int) -> bytes:
+    family = _FAMILY[address.version]
+    return message(
+        kind,
+        flags,
+        _FIB_RULE_HDR.pack(
+            *(family, 0, _HOST_LENGTH[address.version], 0, _RT_TABLE_COMPAT, 0, 0),
+            *(_FR_ACT_TO_TBL, 0),
+        ),
+        attribute(_FRA_SRC, address.packed),
+        u32(_FRA_PRIORITY, _RULE_PRIORITY),
+        u32(_FRA_TABLE, table),
+        u8(_FRA_PROTOCOL, RouteProtocol.POD),
+    )
+
+
+def _add_default_route(gateway: Address, index: int, table: int | None) -> bytes:
     family = _FAMILY[gateway.version]
     # IPv6 needs no onlink: its gateway is link-local.
     flags = _RTNH_F_ONLINK if family == _AF_INET else 0
@@ -191,11 +230,12 @@ def _add_default_route(gateway: Address, index: int) -> bytes:
         _RTM_NEWROUTE,
         _CREATE,
         _RTMSG.pack(
-            *(family, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE),
-            *(_RTN_UNICAST, flags),
+            *(family, 0, 0, 0, _RT_TABLE_MAIN if table is None else _RT_TABLE_COMPAT),
+            *(_RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, flags),
         ),
         attribute(_RTA_GATEWAY, gateway.packed),
         u32(_RTA_OIF, index),
+        *(() if table is None else (u32(_RTA_TABLE, table),)),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 
 from cni.attachment.plan import AddHostRoute, Address, PodLinkPlan, SetAlias
-from cni.server.dataplane import Gone, ObservedLink
+from cni.server.dataplane import Created, Disturbed, Gone, ObservedLink
 from cni.spec.errors import CniError
 
 
@@ -22,7 +22,10 @@ class FakeDataplane:
         self.refuse_removal: str | None = None
         self.missing: tuple[str, ...] = ()
         self.local: frozenset[Address] = frozenset({ip_address("10.255.1.1")})
-        self._told: list[Gone] = []
+        self.beside: frozenset[int] = frozenset()
+        self.restorable: tuple[str, ...] = ()
+        self.restored: list[PodLinkPlan] = []
+        self._told: list[Gone | Disturbed] = []
         self._next_index = 10
 
     def fileno(self) -> int:
@@ -34,7 +37,7 @@ class FakeDataplane:
     def local_addresses(self) -> frozenset[Address]:
         return self.local
 
-    def create(self, plan: PodLinkPlan, sandbox: int) -> int:
+    def create(self, plan: PodLinkPlan, sandbox: int) -> Created:
         assert sandbox >= 0
         if self.refuse_create is not None:
             raise self.refuse_create
@@ -49,10 +52,18 @@ class FakeDataplane:
             routes=routes,
         )
         self.plans[self._next_index] = plan
-        return self._next_index
+        return Created(index=self._next_index, beside=self.beside)
 
     def check(self, plan: PodLinkPlan, index: int, sandbox: int) -> tuple[str, ...]:
         return self.missing
+
+    def restore(self, plan: PodLinkPlan, index: int) -> tuple[str, ...]:
+        self.restored.append(plan)
+        return self.restorable
+
+    def disturb(self, index: int) -> None:
+        """Let somebody take something from a link."""
+        self._told.append(Disturbed(index=index))
 
     def remove(self, indexes: Sequence[int]) -> None:
         self.batches.append(tuple(indexes))
@@ -71,7 +82,7 @@ class FakeDataplane:
         del self.links[index]
         self._told.append(Gone(index=index))
 
-    def collect(self) -> tuple[Gone, ...]:
+    def collect(self) -> tuple[Gone | Disturbed, ...]:
         told, self._told = self._told, []
         return tuple(told)
 

@@ -12,7 +12,7 @@ from cni.spec.errors import (
     TryAgainLaterError,
     render_error,
 )
-from cni.spec.netconf import Dns
+from cni.spec.fields import Dns
 from cni.spec.result import (
     Interface,
     IpConfiguration,

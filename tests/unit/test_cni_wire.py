@@ -6,6 +6,7 @@ import pytest
 
 from cni.wire import (
     MAX_STDIN_BYTES,
+    Door,
     MalformedFrameError,
     Request,
     frame_bytes,
@@ -27,6 +28,13 @@ def test_a_request_has_the_documented_bytes() -> None:
         b"PRS1\x08\0\0\0\x02\0\0\0CNI_X=y\0{}"
     )
     assert parse_request(render_request(REQUEST)) == REQUEST
+
+
+@pytest.mark.parametrize("door", Door)
+def test_the_first_bytes_say_who_is_called(door: Door) -> None:
+    request = Request(variables={}, stdin=b"{}", door=door)
+    assert render_request(request)[:4] == door.value
+    assert parse_request(render_request(request)).door is door
 
 
 def test_the_size_is_known_from_the_header_on() -> None:

@@ -1,0 +1,36 @@
+"""Give a sandbox that has a default route a second way out (ADR 0027). SHELL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from cni.attachment.plan import PodLinkPlan, plan_beside
+from router.kernel import podlink_wire as wire
+from router.kernel.channel import Channel
+from router.kernel.errors import KernelError
+from router.kernel.podlink_check import addresses_of, rules_of
+
+
+def add_beside(pod: Channel, plan: PodLinkPlan, versions: Collection[int], index: int) -> None:
+    """Let what the pod sends from the plan's addresses leave by this link. Raises KernelError.
+
+    The link's index, the same on both ends and the node's only one, is the number of the table.
+    """
+    _remove_leftovers(pod, versions)
+    operations = plan_beside(plan, versions, index)
+    for failure in pod.batch([wire.pack(operation, index) for operation in operations]):
+        raise KernelError(failure.errno, operations[failure.index].describe(), failure.detail)
+
+
+def _remove_leftovers(pod: Channel, versions: Collection[int]) -> None:
+    """Remove our rules for addresses that left: unlike routes, rules stay when a link goes."""
+    present = {address for _, address in addresses_of(pod)}
+    leftovers = [
+        wire.delete_rule(address, table)
+        for version in versions
+        for address, table in rules_of(pod, version).items()
+        if address not in present
+    ]
+    if leftovers:
+        # One that is gone meanwhile is as good.
+        pod.batch(leftovers)

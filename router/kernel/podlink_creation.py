@@ -1,0 +1,153 @@
+"""Make a pod link as its plan says, or leave nothing of it. SHELL."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from cni.attachment.plan import AddAddress, AddDefaultRoute, LinkOperation, PodLinkPlan
+from cni.server.dataplane import Created
+from cni.spec.errors import DataplaneError, InterfaceExistsError
+from router.kernel import podlink_listing as listing
+from router.kernel import podlink_wire as wire
+from router.kernel.channel import Channel, Failure
+from router.kernel.errors import KernelError
+from router.kernel.podlink_beside import add_beside
+from router.kernel.podlink_sandbox import Sandboxes
+
+_CARRIER_ATTEMPTS: Final = 5
+_INDEX_ATTEMPTS: Final = 1000
+_FIRST_INDEX: Final = 1_000_000
+"""Far above what the kernel gives out by itself, which counts up from 1 and skips what is taken."""
+_MAX_INDEX: Final = 2**31 - 1
+
+
+class Creator:
+    """Makes pod links, each with an index that no link had before."""
+
+    def __init__(self, channel: Channel, sandboxes: Sandboxes, proc_sys: Path) -> None:
+        """Work on the node's channel; ``proc_sys`` is where /proc/sys is writable."""
+        self._channel = channel
+        self._sandboxes = sandboxes
+        self._proc_sys = proc_sys
+        self._last_index = _FIRST_INDEX
+
+    def avoid(self, indexes: Iterable[int]) -> None:
+        """Go on behind the highest of these."""
+        self._last_index = max((self._last_index, *indexes))
+
+    def create(self, plan: PodLinkPlan, sandbox: int) -> Created:
+        """Carry out the plan; undo all of it when the kernel refuses a part.
+
+        Raises InterfaceExistsError when the pod has the name already, else DataplaneError.
+        """
+        index = self._create_link(plan, sandbox)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._remove_now, index)
+            try:
+                with self._sandboxes.open_channel(sandbox) as pod:
+                    beside = self._apply_sandbox(pod, plan, index, sandbox)
+                    self._apply(self._channel, plan.host, index)
+                    self._settle(pod, index)
+            except KernelError as error:
+                raise DataplaneError(str(error)) from error
+            undo.pop_all()
+        return Created(index=index, beside=beside)
+
+    def _create_link(self, plan: PodLinkPlan, sandbox: int) -> int:
+        """Create both ends and return their index, the same on either side.
+
+        Sent alone: what is batched behind a failed creation would still run, on whatever has that
+        index. Choosing the number saves asking for it; the kernel says EBUSY where it is taken.
+        """
+        what = plan.create.describe()
+        for _ in range(_INDEX_ATTEMPTS):
+            self._last_index = self._last_index % _MAX_INDEX + 1
+            request = wire.create(plan.create, self._last_index, sandbox)
+            try:
+                self._channel.request(request, what)
+            except KernelError as error:
+                if error.errno == errno.EBUSY:
+                    continue
+                if error.errno != errno.EEXIST:
+                    raise DataplaneError(str(error)) from error
+                if self._link_exists(plan.create.host_name):
+                    raise DataplaneError(f"the node has a link {plan.create.host_name}") from error
+                raise InterfaceExistsError(f"the sandbox has {plan.create.pod_name}") from error
+            return self._last_index
+        raise DataplaneError(f"{what}: no free link index after {self._last_index}")
+
+    def _link_exists(self, name: str) -> bool:
+        try:
+            self._channel.dump(listing.get_link(name), f"find link {name}")
+        except KernelError:
+            return False
+        return True
+
+    def _apply_sandbox(
+        self, pod: Channel, plan: PodLinkPlan, index: int, sandbox: int
+    ) -> frozenset[int]:
+        """Set up the pod's end; return the IP versions that had a default route already.
+
+        IPv6 is allowed on the link first where the runtime has disabled it.
+        """
+        operations = plan.sandbox
+        failures = self._batch(pod, operations, index)
+        if any(_is_ipv6_refused(failure, operations) for failure in failures):
+            self._sandboxes.enable_ipv6(sandbox, plan.create.pod_name, self._proc_sys)
+            operations = tuple(operations[failure.index] for failure in failures)
+            failures = self._batch(pod, operations, index)
+        beside: set[int] = set()
+        for failure in failures:
+            operation = operations[failure.index]
+            if not isinstance(operation, AddDefaultRoute) or failure.errno != errno.EEXIST:
+                raise _refused(failure, operations)
+            beside.add(operation.gateway.version)
+        if beside:
+            add_beside(pod, plan, beside, index)
+        return frozenset(beside)
+
+    def _apply(self, channel: Channel, operations: Sequence[LinkOperation], index: int) -> None:
+        for failure in self._batch(channel, operations, index):
+            raise _refused(failure, operations)
+
+    def _batch(
+        self, channel: Channel, operations: Sequence[LinkOperation], index: int
+    ) -> list[Failure]:
+        return channel.batch([wire.pack(operation, index) for operation in operations])
+
+    def _settle(self, pod: Channel, index: int) -> None:
+        """Wait until the pod's end has carrier: until then it drops what it should send.
+
+        Reading a link makes the kernel do the link's pending carrier work (linkwatch_sync_dev in
+        net/core/link_watch.c), so that one look is normally enough.
+        """
+        for _ in range(_CARRIER_ATTEMPTS):
+            listed = pod.dump(listing.get_link_at(index), "read the pod's link")
+            if any(
+                kind == listing.RTM_NEWLINK and listing.has_carrier(payload)
+                for kind, payload in listed
+            ):
+                return
+
+    def _remove_now(self, index: int) -> None:
+        """Undo: remove a link that we made, and wait for it. One that left meanwhile is fine."""
+        with contextlib.suppress(KernelError):
+            self._channel.request(wire.delete(index), f"remove link {index}")
+
+
+def _refused(failure: Failure, operations: Sequence[LinkOperation]) -> KernelError:
+    return KernelError(failure.errno, operations[failure.index].describe(), failure.detail)
+
+
+def _is_ipv6_refused(failure: Failure, operations: Sequence[LinkOperation]) -> bool:
+    """Return whether an IPv6 address was refused as disabled (ipv6_add_addr in addrconf.c)."""
+    operation = operations[failure.index]
+    return (
+        failure.errno == errno.EACCES
+        and isinstance(operation, AddAddress)
+        and operation.address.version == 6
+    )
