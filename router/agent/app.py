@@ -71,10 +71,10 @@ class _Ending:
     listeners: list[threading.Event] = field(default_factory=list)
 
 
-def run_router(config: Path, run_dir: Path, sysctl_root: Path) -> int:
+def run_router(config: Path, run_dir: Path, proc_sys: Path) -> int:
     """Run until told to stop; return the exit status.
 
-    The node's sysctls are read and written below `sysctl_root`, usually /proc/sys.
+    The node's sysctls are read and written below `proc_sys`, usually /proc/sys.
     Raises ConfigError, OSError or AlreadyRunningError before anything was changed.
     """
     file = ConfigFile(config, read_settings)
@@ -102,7 +102,7 @@ def run_router(config: Path, run_dir: Path, sysctl_root: Path) -> int:
                 fib=table,
                 links=links,
                 monitor=monitor,
-                sysctls=Sysctls(sysctl_root),
+                sysctls=Sysctls(proc_sys),
                 speaker=speaker,
                 publish=NodeFile(run_dir / "node.json").publish,
             ),

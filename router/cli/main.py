@@ -16,7 +16,7 @@ from typing import Final
 
 RUN_DIR: Final = Path("/run/podroute")
 CONFIG: Final = Path("/etc/podroute/config.yaml")
-SYSCTL_ROOT: Final = Path("/proc/sys")
+PROC_SYS: Final = Path("/proc/sys")
 _USAGE_ERROR: Final = 2
 
 
@@ -43,6 +43,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--run-dir", type=Path, default=RUN_DIR, metavar="DIR", help="sockets and node facts"
     )
+    parser.add_argument(
+        "--proc-sys",
+        type=Path,
+        default=PROC_SYS,
+        metavar="DIR",
+        help="where the node's sysctls are writable: a container has /proc/sys read-only, and the"
+        " node's /proc/sys/net mounted at DIR/net",
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_daemons(commands)
     _add_views(commands)
@@ -53,10 +61,10 @@ def _add_daemons(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     router = commands.add_parser("router", help="run the route agent (daemon)")
     router.add_argument("--config", type=Path, default=CONFIG, metavar="FILE")
     router.add_argument("--check", action="store_true", help="only say whether FILE is valid")
-    _add_daemon_options(router)
+    _add_logging(router)
     router.set_defaults(run=_run_router)
     cni = commands.add_parser("cni", help="run the CNI server (daemon)")
-    _add_daemon_options(cni)
+    _add_logging(cni)
     cni.set_defaults(run=_run_cni)
     stop = commands.add_parser("stop", help="end the route agent of this node")
     stop.add_argument(
@@ -67,15 +75,7 @@ def _add_daemons(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     stop.set_defaults(run=_run_stop)
 
 
-def _add_daemon_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--sysctl-root",
-        type=Path,
-        default=SYSCTL_ROOT,
-        metavar="DIR",
-        help="where the node's sysctls are writable; a container has /proc/sys read-only and the"
-        " node's /proc/sys/net mounted at DIR/net",
-    )
+def _add_logging(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-level", default="info", choices=("debug", "info", "warning", "error")
     )
@@ -114,7 +114,7 @@ def _run_router(options: argparse.Namespace) -> int:
             settings = read_settings(options.config)
             print(f"{options.config}: valid; node {settings.node}, {len(settings.peers)} peers")
             return 0
-        return run_router(options.config, options.run_dir, options.sysctl_root)
+        return run_router(options.config, options.run_dir, options.proc_sys)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return _USAGE_ERROR
@@ -137,7 +137,7 @@ def _run_cni(options: argparse.Namespace) -> int:
             node_facts_path=run_dir / "node.json",
             lock_path=run_dir / "cni.lock",
         ),
-        open_dataplane(options.sysctl_root),
+        open_dataplane(options.proc_sys),
     )
 
 

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from containerlab.demo.daemon import descendants
 from containerlab.demo.fabric import TOPOLOGY
 from containerlab.demo.pod import Pod, Runtime
 from containerlab.netlab import Lab
-from tests.support.contained import NUMBERS, PODROUTE, ContainedDaemon
+from tests.support.contained import NUMBERS, PODROUTE, PROC_SYS, ContainedDaemon
 from tests.support.containerd import Containerd
-from tests.support.runtime_node import CNI_BIN, RuntimeNode, RuntimePod, cgroups
+from tests.support.runtime_node import CNI_BIN, ROOT, RuntimeNode, RuntimePod, cgroups
 from tests.support.wait import NotYetError, wait_until
 
 pytestmark = [
@@ -114,10 +115,29 @@ def test_it_has_only_what_it_ships_with(site: Site, name: str) -> None:
     expected = sum(1 << NUMBERS[capability] for capability in daemon.capabilities)
     for kind in ("CapEff", "CapPrm", "CapBnd"):
         assert int(told[kind], 16) == expected, kind
-    assert told["Seccomp"] == "2"
+    assert (told["Seccomp"], told["NoNewPrivs"]) == ("2", "1")
     for kind, is_shared in {"net": True, "mnt": False, "pid": False, "ipc": False}.items():
         shares = namespace(site, daemon.pid, kind) == namespace(site, 1, kind)
         assert shares is is_shared, kind
+
+
+@pytest.mark.parametrize("name", ["cni", "router"])
+def test_the_daemonset_asks_for_just_that(site: Site, name: str) -> None:
+    manifest = yaml.safe_load((ROOT / "deploy/kustomize/base/daemonset.yaml").read_text())
+    pod = manifest["spec"]["template"]["spec"]
+    shipped = next(each for each in pod["containers"] if each["name"] == name)
+    context = shipped["securityContext"]
+    daemon = site.server if name == "cni" else site.agent
+    assert context["capabilities"]["drop"] == ["ALL"]
+    assert sorted(context["capabilities"]["add"]) == sorted(daemon.capabilities)
+    assert context["readOnlyRootFilesystem"] is True
+    assert context["allowPrivilegeEscalation"] is False
+    assert not context.get("privileged")
+    assert pod["hostNetwork"] is True
+    assert not pod.get("hostPID")
+    assert shipped["args"][:2] == ["--proc-sys", PROC_SYS]
+    mounted = {mount["mountPath"] for mount in shipped["volumeMounts"]}
+    assert {"/run/podroute", f"{PROC_SYS}/net"} <= mounted
 
 
 def test_the_agent_wrote_the_nodes_sysctls(site: Site) -> None:

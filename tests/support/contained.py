@@ -2,7 +2,7 @@
 
 A container sees a root file system of its own, read-only: the image's, with this machine's /usr
 and the checkout shown in it. It shares the node's network namespace and /run/podroute, nothing
-else; the node's net sysctls are writable below SYSCTL_ROOT only (/proc/sys is read-only, as
+else; the node's net sysctls are writable below PROC_SYS only (/proc/sys is read-only, as
 kubelet asks).
 """
 
@@ -16,7 +16,7 @@ from tests.support.containerd import Containerd
 from tests.support.runtime_node import CONFIG, ROOT
 from tests.support.wait import NotYetError, wait_until
 
-SYSCTL_ROOT: Final = "/host/proc/sys"
+PROC_SYS: Final = "/host/proc/sys"
 SERVER_CAPABILITIES: Final = ("NET_ADMIN", "SYS_ADMIN")
 AGENT_CAPABILITIES: Final = ("KILL", "NET_ADMIN", "NET_RAW", "SETGID", "SETUID")
 NUMBERS: Final = {
@@ -46,7 +46,7 @@ class ContainedDaemon:
         self._id = self._containerd.start_container(
             sandbox,
             f"{self._name}-{self._starts}",
-            [str(PODROUTE), *self._arguments, "--sysctl-root", SYSCTL_ROOT],
+            [str(PODROUTE), "--proc-sys", PROC_SYS, *self._arguments],
             capabilities=self.capabilities,
             mounts=self._mounts,
             environment={"PATH": "/usr/sbin:/usr/bin", "LANG": "C.UTF-8"},
@@ -84,7 +84,7 @@ def _mounts(*, with_config: bool) -> list[dict[str, Any]]:
             read_only[str(path)] = str(path)
     if with_config:
         read_only[CONFIG] = CONFIG
-    writable = {"/run/podroute": "/run/podroute", f"{SYSCTL_ROOT}/net": "/proc/sys/net"}
+    writable = {"/run/podroute": "/run/podroute", f"{PROC_SYS}/net": "/proc/sys/net"}
     return [
         {
             "container_path": inside,

@@ -163,6 +163,7 @@ class Containerd:
                     },
                     "namespace_options": namespaces,
                     "readonly_rootfs": True,
+                    "no_new_privs": True,
                     "masked_paths": MASKED,
                     "readonly_paths": READ_ONLY,
                     "seccomp": {"profile_type": 0},  # RuntimeDefault
