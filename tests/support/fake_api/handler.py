@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import ssl
 import struct
@@ -221,9 +222,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Notice a client that went away."""
         if isinstance(self.connection, ssl.SSLSocket):
             return
-        with contextlib.suppress(BlockingIOError):
-            if self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"":
-                raise CutError
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        if readable and self.connection.recv(1, socket.MSG_PEEK) == b"":
+            raise CutError
 
     def _cut(self) -> None:
         self.close_connection = True
