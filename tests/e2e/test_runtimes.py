@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from containerlab.netlab.errors import NodeError
 from tests.support.containerd import Containerd
 from tests.support.podman import Podman
 from tests.support.runtime_node import (
@@ -29,11 +30,7 @@ pytestmark = [
 
 NODE_ADDRESSES = {4: "10.255.1.1", 6: "fd00:255:1::1"}
 CHAIN = (
-    {
-        "type": "podroute",
-        # Whatever a runtime may hand over comes to us too, in the runtime's spelling.
-        "capabilities": {"portMappings": True, "bandwidth": True, "dns": True},
-    },
+    {"type": "podroute", "capabilities": {"ips": True, "mac": True, "dns": True}},
     {"type": "portmap", "snat": True, "capabilities": {"portMappings": True}},
     {"type": "bandwidth", "capabilities": {"bandwidth": True}},
     {"type": "tuning", "sysctl": {"net.core.somaxconn": "500"}},
@@ -205,6 +202,25 @@ def test_every_version_the_runtimes_speak(plain: Machine, version: str) -> None:
     finally:
         plain.host.write_conflist()
     assert plain.host.leftovers() == []
+
+
+def test_podman_asks_for_addresses(plain: Machine) -> None:
+    mac = "c2:b0:57:49:47:f1"
+    asked = ("--ip", "10.244.1.77", "--mac-address", mac)
+    pod = plain.podman.run("static", *asked)
+    assert pod.address(4) == "10.244.1.77"
+    assert plain.host.addresses_in(pod) == pod.addresses
+    assert mac in plain.host.in_pod(pod, "ip", "link", "show", "eth0")
+    for address in NODE_ADDRESSES.values():
+        ping(plain, pod, address)
+    with pytest.raises(NodeError, match=r"10\.244\.1\.77"):
+        plain.podman.run("second", "--ip", "10.244.1.77")
+    plain.podman.podman("rm", "--force", "second", check=False)
+    plain.podman.stop(pod)
+    again = plain.podman.run("again", *asked)
+    assert again.address(4) == "10.244.1.77"
+    plain.podman.stop(again)
+    assert plain.host.leftovers(again.addresses) == []
 
 
 def test_podman_publishes_a_port(chained: Machine) -> None:

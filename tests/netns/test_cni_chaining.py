@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,7 @@ pytestmark = [
     pytest.mark.needs("nft", "iptables", *(str(DEBIAN_PLUGINS / name) for name in TYPES)),
 ]
 
-PODROUTE = {
-    "type": "podroute",
-    "capabilities": {"portMappings": True, "bandwidth": True, "dns": True},
-}
+PODROUTE = {"type": "podroute", "capabilities": {"ips": True, "mac": True, "dns": True}}
 PORTMAP = {"type": "portmap", "snat": True, "capabilities": {"portMappings": True}}
 BANDWIDTH = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
 TUNING = {"type": "tuning", "sysctl": {"net.core.somaxconn": "500"}, "mtu": 1400, "promisc": True}
@@ -34,6 +30,7 @@ PODMAN_CONFIG = {
     "portMappings": [{"hostPort": 18080, "containerPort": 8080, "protocol": "tcp"}],
     "bandwidth": {"ingressRate": 10_000_000, "ingressBurst": 1_000_000,
                   "egressRate": 10_000_000, "egressBurst": 1_000_000},
+    "dns": {"servers": ["10.96.0.10"], "searches": ["test.local"], "options": ["ndots:5"]},
 }  # fmt: skip
 # go-cni's structs have no JSON tags: Go does not mind the case of a key, others must not either.
 CONTAINERD_CONFIG = {
@@ -80,6 +77,7 @@ def test_the_whole_chain(node: CniNode, version: str, given: dict[str, Any]) -> 
     assert addresses == ["10.244.1.1", "fd00:244:1::1"]
     for address in addresses:
         first_packet_passes(node, "a", address)
+    assert result["dns"]["nameservers"] == ["10.96.0.10"]
     for published in ("18080", "10.244.1.1", "fd00:244:1::1"):
         assert published in rules(node)
     assert node.namespace.run(["tc", "qdisc", "show"]).stdout.count("tbf") == 2
@@ -107,13 +105,43 @@ def test_the_oldest_version_of_chains(node: CniNode) -> None:
     assert (node.links(), rules(node)) == ([], "")
 
 
-def test_a_mac_changed_behind_us_is_told_by_check(node: CniNode) -> None:
-    """The node's neighbor entry is permanent: such a pod is cut off, and CHECK must not hide it."""
-    chain = PluginChain(node, (PODROUTE, {"type": "tuning", "mac": "c2:b0:57:49:47:f1"}))
+def test_ports_declared_on_us_are_refused(node: CniNode) -> None:
+    """Better than a pod whose port is not mapped, without a word."""
+    misplaced = {"type": "podroute", "capabilities": {"portMappings": True}}
+    answer = PluginChain(node, (misplaced,)).call("ADD", misplaced, "a", None, CONTAINERD_CONFIG)
+    assert answer.body["code"] == 2
+    assert "declare it on the portmap plugin" in answer.body["msg"]
+    assert node.links() == []
+
+
+def test_the_mac_asked_for_survives_the_chain(node: CniNode) -> None:
+    chain = PluginChain(node, CHAIN)
+    given = {**CONTAINERD_CONFIG, "mac": "c2:b0:57:49:47:f1", "ips": ["10.244.1.77"]}
+    result = chain.add("a", given)
+    assert result["interfaces"][1]["mac"] == "c2:b0:57:49:47:f1"
+    assert "10.244.1.77/32" in [ip["address"] for ip in result["ips"]]
+    first_packet_passes(node, "a", "10.244.1.77")
+    assert chain.check("a", given)["podroute"].exit_code == 0
+    chain.delete("a", given)
+
+
+@pytest.mark.parametrize(
+    ("tuning", "cni_args", "lost"),
+    [
+        ({"mac": "c2:b0:57:49:47:f1"}, None, "host: add neighbor 10.244.1.1 at"),
+        ({}, "IgnoreUnknown=1;MAC=c2:b0:57:49:47:f1", "sandbox: add neighbor 169.254.1.1 at"),
+    ],
+    ids=["another MAC", "the same MAC"],
+)
+def test_tuning_of_the_mac_cuts_the_pod_off_and_check_says_so(
+    node: CniNode, tuning: dict[str, str], cni_args: str | None, lost: str
+) -> None:
+    """It sets the link down meanwhile, so that the pod loses its permanent neighbors."""
+    chain = PluginChain(node, (PODROUTE, {"type": "tuning", **tuning}), cni_args=cni_args)
     chain.add("a")
     answer = chain.check("a")["podroute"]
     assert answer.exit_code != 0
-    assert "neighbor 10.244.1.1" in json.loads(answer.stdout)["details"]
+    assert lost in answer.body["details"]
     chain.delete("a")
     assert node.links() == []
 

@@ -16,9 +16,15 @@ class PluginChain:
     """One network on one node; keeps the result of each ADD as a runtime's cache does."""
 
     def __init__(
-        self, node: CniNode, plugins: Sequence[Mapping[str, Any]], version: str = "1.0.0"
+        self,
+        node: CniNode,
+        plugins: Sequence[Mapping[str, Any]],
+        version: str = "1.0.0",
+        *,
+        cni_args: str | None = None,
     ) -> None:
-        """*plugins* as in a .conflist, ours included."""
+        """*plugins* as in a .conflist, ours included; every plugin gets the same *cni_args*."""
+        self._cni_args = cni_args
         self.node = node
         self.plugins = plugins
         self.version = version
@@ -28,7 +34,7 @@ class PluginChain:
         """ADD through the whole chain; return the last plugin's result."""
         result = None
         for plugin in self.plugins:
-            answer = self._call("ADD", plugin, sandbox, result, runtime_config or {})
+            answer = self.call("ADD", plugin, sandbox, result, runtime_config or {})
             assert answer.exit_code == 0, (plugin, answer)
             result = answer.body
         self.results[sandbox] = result
@@ -39,7 +45,7 @@ class PluginChain:
     ) -> dict[str, Answer]:
         """CHECK each plugin with the final result; return the answers by type."""
         return {
-            plugin["type"]: self._call(
+            plugin["type"]: self.call(
                 "CHECK", plugin, sandbox, self.results[sandbox], runtime_config or {}
             )
             for plugin in self.plugins
@@ -49,10 +55,10 @@ class PluginChain:
         """DEL in reverse order, with the final result."""
         for plugin in reversed(self.plugins):
             result = self.results.get(sandbox)
-            answer = self._call("DEL", plugin, sandbox, result, runtime_config or {})
+            answer = self.call("DEL", plugin, sandbox, result, runtime_config or {})
             assert (answer.exit_code, answer.stdout) == (0, ""), (plugin, answer)
 
-    def _call(
+    def call(
         self,
         command: str,
         plugin: Mapping[str, Any],
@@ -60,6 +66,7 @@ class PluginChain:
         result: Any,
         runtime_config: Mapping[str, Any],
     ) -> Answer:
+        """Execute one plugin; of the runtime's configuration it gets what it declares."""
         config = {"cniVersion": self.version, "name": "podroute", **plugin}
         wanted = {key for key, value in plugin.get("capabilities", {}).items() if value}
         given = {key: value for key, value in runtime_config.items() if key in wanted}
@@ -73,7 +80,7 @@ class PluginChain:
             [node.shim if is_ours else DEBIAN_PLUGINS / plugin["type"]],
             check=False,
             timeout_s=30,
-            env=node.environment(command, sandbox),
+            env=node.environment(command, sandbox, CNI_ARGS=self._cni_args),
             input=json.dumps(config),
         )
         return Answer(exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
