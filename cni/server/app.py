@@ -19,11 +19,12 @@ from typing import Final, Self
 
 from cni.server.dataplane import Dataplane, Gone
 from cni.server.facts import FactsFile
+from cni.server.forgotten import GRACE_S
 from cni.server.lock import LockHeldError, ServerLock
 from cni.server.loop import Loop
 from cni.server.records import FileRecords
 from cni.server.replay import Replay
-from cni.server.service import Service, Stores
+from cni.server.service import Service, Surroundings
 from cni.server.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,10 @@ _FINISH_DEADLINE_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """Where the server finds and leaves things. The shim has the first two compiled in."""
+    """Where the server finds and leaves things. The shim has the first two compiled in.
+
+    ``sandbox_dir`` and its grace: see ``cni.server.forgotten``.
+    """
 
     socket_path: Path = RUN_DIR / "cni.sock"
     spool_dir: Path = RUN_DIR / "spool"
@@ -46,9 +50,11 @@ class ServerSettings:
     lock_path: Path = RUN_DIR / "cni.lock"
     labels_dir: Path = RUN_DIR / "labels"
     leases_dir: Path = RUN_DIR / "leases"
+    sandbox_dir: Path | None = None
+    sandbox_grace_s: float = GRACE_S
 
     @classmethod
-    def under(cls, run_dir: Path) -> Self:
+    def under(cls, run_dir: Path, sandbox_dir: Path | None = None) -> Self:
         """Return the settings with everything under another directory."""
         return cls(
             socket_path=run_dir / "cni.sock",
@@ -57,6 +63,7 @@ class ServerSettings:
             lock_path=run_dir / "cni.lock",
             labels_dir=run_dir / "labels",
             leases_dir=run_dir / "leases",
+            sandbox_dir=sandbox_dir,
         )
 
 
@@ -81,10 +88,14 @@ def serve(settings: ServerSettings, dataplane: Dataplane) -> int:
         stack.callback(lock.release)
         _raise_descriptor_limit()
         spool = Spool(settings.spool_dir)
-        stores = Stores(
-            labels=FileRecords(settings.labels_dir), leases=FileRecords(settings.leases_dir)
+        surroundings = Surroundings(
+            labels=FileRecords(settings.labels_dir),
+            leases=FileRecords(settings.leases_dir),
+            sandbox_dir=settings.sandbox_dir,
+            sandbox_grace_s=settings.sandbox_grace_s,
         )
-        service = Service(dataplane, FactsFile(settings.node_facts_path), stores=stores)
+        facts_file = FactsFile(settings.node_facts_path)
+        service = Service(dataplane, facts_file, surroundings=surroundings)
         try:
             _remove_unfinished(service, dataplane)
         except StuckLinkError as error:

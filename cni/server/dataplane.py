@@ -6,8 +6,9 @@ The server decides, the dataplane does. All calls come from the server's one thr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from cni.attachment.plan import Address, PodLinkPlan
@@ -79,6 +80,9 @@ class Dataplane(Protocol):
 
     def restore(self, plan: PodLinkPlan, index: int) -> tuple[str, ...]:
         """Put back what the host's end lacks of the plan; return one line each. No error."""
+
+    def absent_from(self, directory: Path) -> Collection[int] | None:
+        """Return the pod links whose sandbox has no file in ``directory``; None: not known."""
 
     def remove(self, indexes: Sequence[int]) -> None:
         """Begin to remove these links and return at once; ``collect`` tells the end of each."""

@@ -10,14 +10,16 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cni.attachment.plan import LinkSettings, plan_pod_link
 from cni.ipam.allocator import AddressTakenError
-from cni.server.answer import refuse
+from cni.server.answer import attachment_fields, refuse
 from cni.server.attach import Attacher, Clocks
 from cni.server.call import Caller, check_call, decode_request, is_version_command
 from cni.server.dataplane import Dataplane, Gone
 from cni.server.facts import FactsFile
+from cni.server.forgotten import GRACE_S, Forgotten
 from cni.server.labels import Labels
 from cni.server.lease_calls import LeaseCalls
 from cni.server.leases import Leases
@@ -34,11 +36,17 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stores:
-    """Where the server keeps what the kernel has no place for."""
+class Surroundings:
+    """What the server has besides the kernel.
+
+    Records for what the kernel has no place for; ``sandbox_dir``, where every runtime of the node
+    keeps its sandboxes (see ``cni.server.forgotten``), and how long one may be away from there.
+    """
 
     labels: Records = field(default_factory=MemoryRecords)
     leases: Records = field(default_factory=MemoryRecords)
+    sandbox_dir: Path | None = None
+    sandbox_grace_s: float = GRACE_S
 
 
 class Service:
@@ -49,17 +57,20 @@ class Service:
         dataplane: Dataplane,
         facts_file: FactsFile,
         clock: Callable[[], float] = time.monotonic,
-        stores: Stores | None = None,
+        surroundings: Surroundings | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        stores = stores or Stores()
+        around = surroundings or Surroundings()
         self._dataplane = dataplane
         self._registry = Registry()
-        self._labels = Labels(stores.labels)
+        self._labels = Labels(around.labels)
         self._node = Node(dataplane, facts_file, clock)
-        self._leases = Leases(stores.leases, self._node.addressing)
+        self._leases = Leases(around.leases, self._node.addressing)
         self._removals = Removals(self._registry, dataplane, self._forget)
         self._restored = 0
+        self._forgotten = around.sandbox_dir and Forgotten(
+            around.sandbox_dir, dataplane, clock, around.sandbox_grace_s
+        )
         attacher = Attacher(
             dataplane,
             self._node,
@@ -105,8 +116,13 @@ class Service:
         self._node.refresh()
 
     def sweep(self) -> None:
-        """End what belongs to sandboxes that are gone."""
+        """End what belongs to sandboxes that are gone, or that their runtime has forgotten."""
         self._lease_calls.sweep()
+        for index in self._forgotten.take() if self._forgotten else ():
+            attachment = self._registry.at(index)
+            if attachment is not None:
+                log.warning("sandbox forgotten by the runtime", extra=attachment_fields(attachment))
+                self._removals.begin(attachment)
 
     def handle(self, request: Request, caller: Caller) -> None:
         """Carry out a call; the caller is answered now or later, exactly once."""

@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from cni import wire
+from cni.shim.names import IPAM_NAME
 from cni.spec.version import NEWEST, SUPPORTED
 
 SOURCES: Final = tuple(sorted(Path(__file__).parent.glob("*.c")))
-IPAM_NAME: Final = "podroute-ipam"
-"""Called by this name, the same program speaks for the IPAM plugin."""
-
 COMPILERS: Final = ("musl-gcc", "gcc", "cc")
 
 _WARNINGS: Final = (

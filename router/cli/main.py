@@ -14,6 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+from router.cli.cni import add_cni
+from router.cli.pods import add_pods
+
 RUN_DIR: Final = Path("/run/podroute")
 CONFIG: Final = Path("/etc/podroute/config.yaml")
 PROC_SYS: Final = Path("/proc/sys")
@@ -54,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_daemons(commands)
     _add_views(commands)
+    add_pods(commands)
     return parser
 
 
@@ -63,9 +67,7 @@ def _add_daemons(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     router.add_argument("--check", action="store_true", help="only say whether FILE is valid")
     _add_logging(router)
     router.set_defaults(run=_run_router)
-    cni = commands.add_parser("cni", help="run the CNI server (daemon)")
-    _add_logging(cni)
-    cni.set_defaults(run=_run_cni)
+    add_cni(commands, _add_logging)
     stop = commands.add_parser("stop", help="end the route agent of this node")
     stop.add_argument(
         "--withdraw",
@@ -121,24 +123,6 @@ def _run_router(options: argparse.Namespace) -> int:
     except (OSError, UnicodeDecodeError, BgpError, AlreadyRunningError) as error:
         print(f"podroute router: {error}", file=sys.stderr)
         return 1
-
-
-def _run_cni(options: argparse.Namespace) -> int:
-    from cni.server.app import ServerSettings, serve
-    from router.agent.logs import set_up_logs
-    from router.kernel.podlink import open_dataplane
-
-    set_up_logs(options.log_level, options.log_format)
-    run_dir: Path = options.run_dir
-    return serve(
-        ServerSettings(
-            socket_path=run_dir / "cni.sock",
-            spool_dir=run_dir / "spool",
-            node_facts_path=run_dir / "node.json",
-            lock_path=run_dir / "cni.lock",
-        ),
-        open_dataplane(options.proc_sys),
-    )
 
 
 def _run_stop(options: argparse.Namespace) -> int:

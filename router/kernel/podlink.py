@@ -22,6 +22,7 @@ from router.kernel.errors import KernelError
 from router.kernel.podlink_check import missing_of
 from router.kernel.podlink_creation import Creator
 from router.kernel.podlink_monitor import Heard, LinkMonitor
+from router.kernel.podlink_presence import absent_from
 from router.kernel.podlink_removal import Remover
 from router.kernel.podlink_repair import restore
 from router.kernel.podlink_sandbox import Sandboxes
@@ -133,6 +134,13 @@ class PodLinks:
     def restore(self, plan: PodLinkPlan, index: int) -> tuple[str, ...]:
         """Put back what the host's end of a link has lost; return one line each."""
         return restore(self._channel, plan, index)
+
+    def absent_from(self, directory: Path) -> frozenset[int] | None:
+        """Return the links whose sandbox has no file in ``directory``; None: not known."""
+        try:
+            return absent_from(directory, self._channel)
+        except KernelError:
+            return None
 
     # Remove
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import ip_address
+from pathlib import Path
 
 from cni.attachment.plan import AddHostRoute, Address, PodLinkPlan, SetAlias
 from cni.server.dataplane import Created, Disturbed, Gone, ObservedLink
@@ -23,6 +24,7 @@ class FakeDataplane:
         self.missing: tuple[str, ...] = ()
         self.local: frozenset[Address] = frozenset({ip_address("10.255.1.1")})
         self.beside: frozenset[int] = frozenset()
+        self.absent: frozenset[int] | None = None
         self.restorable: tuple[str, ...] = ()
         self.restored: list[PodLinkPlan] = []
         self._told: list[Gone | Disturbed] = []
@@ -60,6 +62,9 @@ class FakeDataplane:
     def restore(self, plan: PodLinkPlan, index: int) -> tuple[str, ...]:
         self.restored.append(plan)
         return self.restorable
+
+    def absent_from(self, directory: Path) -> frozenset[int] | None:
+        return self.absent
 
     def disturb(self, index: int) -> None:
         """Let somebody take something from a link."""

@@ -1,0 +1,104 @@
+"""`podroute pods`: attachments of this node, from its CNI server or straight from the kernel."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from router.cli.tables import duration, table
+
+Json = Mapping[str, Any]
+
+_TIMEOUT_S: Final = 10.0
+
+
+def add_pods(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `pods`."""
+    pods = commands.add_parser("pods", help="pod links and leases of this node")
+    pods.add_argument("-o", "--output", default="table", choices=("table", "json"))
+    pods.set_defaults(run=_run_pods)
+
+
+def _run_pods(options: argparse.Namespace) -> int:
+    try:
+        answer = ask_server(options.run_dir)
+    except OSError as error:
+        print(
+            f"podroute pods: the CNI server does not answer ({error}); this is what the kernel"
+            " has. Pods keep working; new ones wait.",
+            file=sys.stderr,
+        )
+        answer = look_at_kernel(options.run_dir)
+    print(json.dumps(answer, indent=2) if options.output == "json" else render(answer, time.time()))
+    return 0
+
+
+def ask_server(run_dir: Path) -> Json:
+    """Return the server's overview. Raises OSError when there is none."""
+    from cni.wire import Door, Request, parse_reply, render_request  # noqa: PLC0415
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_TIMEOUT_S)
+        connection.connect(str(run_dir / "cni.sock"))
+        connection.sendall(render_request(Request(variables={}, stdin=b"{}", door=Door.OPERATOR)))
+        received = bytearray()
+        while data := connection.recv(1 << 16):
+            received += data
+    try:
+        _, body = parse_reply(bytes(received))
+        answer: Json = json.loads(body)
+    except ValueError as error:
+        raise OSError(f"its answer is malformed: {error}") from None
+    return answer
+
+
+def look_at_kernel(run_dir: Path) -> Json:
+    """Return the same from links, labels, leases and node facts, without a server."""
+    from cni.server.offline import read_overview  # noqa: PLC0415
+    from router.kernel.podlink import open_dataplane  # noqa: PLC0415
+
+    dataplane = open_dataplane()
+    try:
+        overview: Json = json.loads(read_overview(dataplane, run_dir).render())
+    finally:
+        dataplane.close()
+    return overview
+
+
+def render(answer: Json, now: float) -> str:
+    """Return one line per attachment, then the pools. ``now`` is Unix time."""
+    header = ("POD", "CONTAINER", "IFNAME", "ADDRESSES", "INTERFACE", "NETWORK", "FOR", "NOTE")
+    rows = [
+        (
+            f"{pod['namespace']}/{pod['pod']}" if pod["pod"] else "-",
+            pod["container_id"][:13] or "-",
+            pod["ifname"],
+            ",".join(pod["addresses"]),
+            pod["interface"] or "-",
+            pod["network"],
+            duration(now - pod["since"]) if pod["since"] else "-",
+            _note(pod),
+        )
+        for pod in answer["pods"]
+    ]
+    lines = [table(header, rows)]
+    lines += [
+        f"pool {pool['name']}: {pool['in_use']} of {pool['size']} usable addresses in use"
+        for pool in answer["pools"]
+    ]
+    if answer["restored"]:
+        lines.append(f"{answer['restored']} host routes and neighbors restored since start")
+    return "\n".join(lines)
+
+
+def _note(pod: Json) -> str:
+    notes = [] if pod["kind"] == "pod link" else [pod["kind"]]
+    if pod["orphaned"]:
+        notes.append("orphaned: in no pod CIDR of the node")
+    return ", ".join(notes)
