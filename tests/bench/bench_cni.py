@@ -1,0 +1,252 @@
+"""What a pod start and stop cost, as a ratio to Debian's ptp plugin with host-local.
+
+`./dev bench cni [--json] [--quick]`: the real shim and the real server in a node of their own, and
+ptp in the same one, called in turn by the same program (``cni_driver.c``), timed from spawn to
+reaped. Five paired blocks; the value is the median of the best three, so that what else runs on the
+machine counts little. A run is void unless after each timed ADD the first packet passes both ways,
+and after each DEL link, routes and address are gone when the call returns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import random
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from containerlab.measure.check import (
+    Check,
+    Sample,
+    all_ok,
+    at_least,
+    at_most,
+    render_json,
+    render_table,
+)
+from tests.bench.kernel_floor import write_messages
+from tests.bench.plugin_driver import (
+    ANCHOR,
+    OURS,
+    Driver,
+    anchor_configuration,
+    make_sandboxes,
+    our_configuration,
+    resident_mb,
+    start_server,
+)
+from tests.support.cni_node import CniNode, build_shim
+from tests.support.netns import Namespace
+
+BLOCKS: Final = 5
+BEST: Final = 3
+_ROTATED: Final = 4
+_BURST: Final = 50
+_PODS: Final = 1000
+_FIRST_POD: Final = 100
+_REPLAYED: Final = 1100
+_FAULTS: Final = 5
+"""One is enough to make a run void; more than a few help nobody."""
+_STRETCH: Final = {
+    "add_ratio": 0.15,
+    "del_ratio": 0.05,
+    "add50_ratio": 0.10,
+    "del50_ratio": 0.10,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How much is measured: calls one after the other and bursts of 50, both per block."""
+
+    sequential: int
+    bursts: int
+    floor_rounds: int
+
+
+FULL: Final = Effort(sequential=70, bursts=10, floor_rounds=300)
+QUICK: Final = Effort(sequential=20, bursts=1, floor_rounds=60)
+
+
+@dataclass(slots=True)
+class Block:
+    """Times of one block in milliseconds, by (plugin, verb); sequential and bursts apart."""
+
+    single: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    burst: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+
+
+class Bench:
+    """One run: a node, a driver, and what was found wrong."""
+
+    def __init__(self, driver: Driver, effort: Effort) -> None:
+        self._driver = driver
+        self._effort = effort
+        self.faults: list[str] = []
+
+    def timed(self, name: str, verb: str, first: int, count: int = 1) -> float:
+        """Return the milliseconds of a batch of calls; its faults make the run void."""
+        timed = self._driver.call(name, verb, first, count=count)
+        if timed.fault and len(self.faults) < _FAULTS:
+            self.faults.append(f"{name} {verb}: {timed.fault[:300]}")
+        return timed.took_ms
+
+    def block(self) -> Block:
+        """Measure both plugins in turn, the order left to chance."""
+        block = Block()
+        for number in range(self._effort.sequential):
+            self._pair(block.single, number % _ROTATED, 1)
+        for _ in range(self._effort.bursts):
+            self._pair(block.burst, 0, _BURST)
+        return block
+
+    def _pair(self, into: dict[tuple[str, str], list[float]], first: int, count: int) -> None:
+        for name in random.sample((OURS, ANCHOR), 2):
+            for verb in ("ADD", "DEL"):
+                took_ms = self.timed(name, verb, first, count)
+                into.setdefault((name, verb), []).append(took_ms)
+
+    def our_adds(self, count: int) -> list[float]:
+        """Return the times of ADDs of ours, each followed by its DEL."""
+        times = []
+        for number in range(count):
+            times.append(self.timed(OURS, "ADD", number % _ROTATED))
+            self.timed(OURS, "DEL", number % _ROTATED)
+        return times
+
+
+def main() -> int:
+    """Measure, print, return 0 only if every check is ok."""
+    parser = argparse.ArgumentParser(prog="./dev bench cni", description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    checks = measure(QUICK if options.quick else FULL)
+    sys.stdout.write(render_json(checks) if options.json else render_table(checks))
+    return 0 if all_ok(checks) else 1
+
+
+def measure(effort: Effort) -> list[Check]:
+    """Return the checks of one run."""
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="podroute-bench-")))
+        namespace = stack.enter_context(contextlib.closing(Namespace("node1")))
+        node = stack.enter_context(contextlib.closing(CniNode(namespace, build_shim(directory))))
+        node.facts("10.244.0.0/20", "fd00:244::/64")
+        start_server(node)
+        driver = stack.enter_context(Driver(namespace, directory))
+        driver.plugin(OURS, node.shim, our_configuration())
+        driver.plugin(ANCHOR, Path("/usr/lib/cni/ptp"), anchor_configuration(directory / "leases"))
+        make_sandboxes(namespace, 0, _FIRST_POD)
+        make_sandboxes(namespace, _FIRST_POD, _PODS)
+        make_sandboxes(namespace, _REPLAYED, 1)
+        bench = Bench(driver, effort)
+        bench.our_adds(_ROTATED)
+        blocks = [bench.block() for _ in range(BLOCKS)]
+        floor = [_floor(bench, driver, directory, effort.floor_rounds // BEST) for _ in range(BEST)]
+        crowded = _crowded(bench, node, effort)
+    return [
+        _ratio("add_ratio", 0.20, [block.single for block in blocks], "ADD", bench.faults),
+        _ratio("del_ratio", 0.08, [block.single for block in blocks], "DEL", bench.faults),
+        _ratio("add50_ratio", 0.15, [block.burst for block in blocks], "ADD", bench.faults),
+        _ratio("del50_ratio", 0.16, [block.burst for block in blocks], "DEL", bench.faults),
+        *crowded,
+        _over_floor(floor, bench.faults),
+    ]
+
+
+def _ratio(
+    name: str,
+    limit: float,
+    blocks: Sequence[dict[tuple[str, str], list[float]]],
+    verb: str,
+    faults: Sequence[str],
+) -> Check:
+    """Return the median of the best three blocks' ratios of medians."""
+    samples: list[Sample] = []
+    ratios = []
+    for block in blocks:
+        ours = statistics.median(block[OURS, verb])
+        anchor = statistics.median(block[ANCHOR, verb])
+        ratios.append(ours / anchor)
+        samples.append(
+            {
+                "ratio": round(ours / anchor, 4),
+                "podroute_ms": round(ours, 3),
+                "ptp_ms": round(anchor, 3),
+                "calls": len(block[OURS, verb]),
+            }
+        )
+    return Check(
+        name=name,
+        value=round(statistics.median(sorted(ratios)[:BEST]), 4),
+        unit="of ptp",
+        bound=at_most(limit),
+        samples={"stretch": _STRETCH[name], "blocks": samples},
+        faults=tuple(faults),
+    )
+
+
+def _floor(bench: Bench, driver: Driver, directory: Path, rounds: int) -> tuple[float, float]:
+    """Return the medians of our ADD and of the replay, taken one after the other."""
+    ours = statistics.median(bench.our_adds(rounds))
+    timed = driver.replay(_REPLAYED, rounds, *write_messages(directory))
+    if timed.fault:
+        bench.faults.append(timed.fault)
+    return ours, timed.took_ms
+
+
+def _over_floor(floor: Sequence[tuple[float, float]], faults: Sequence[str]) -> Check:
+    return Check(
+        name="add_over_kernel_floor",
+        value=round(statistics.median(ours / replay for ours, replay in floor), 3),
+        unit="of the replay",
+        bound=at_most(5),
+        samples=[{"podroute_ms": ours, "replay_ms": replay} for ours, replay in floor],
+        faults=tuple(faults),
+    )
+
+
+def _crowded(bench: Bench, node: CniNode, effort: Effort) -> list[Check]:
+    """Return the checks that need 1,000 pods."""
+    empty_ms = statistics.median(bench.our_adds(effort.sequential))
+    took_s = bench.timed(OURS, "ADD", _FIRST_POD, _PODS) / 1000
+    full_ms = statistics.median(bench.our_adds(effort.sequential))
+    memory = resident_mb(node)
+    bench.timed(OURS, "DEL", _FIRST_POD, _PODS)
+    again_ms = statistics.median(bench.our_adds(effort.sequential))
+    faults = tuple(bench.faults)
+    return [
+        Check(
+            name="add_at_1000_pods",
+            value=round(full_ms / statistics.mean((empty_ms, again_ms)), 3),
+            unit="of an ADD at 0",
+            bound=at_most(1.3),
+            samples={"at_0_ms": [empty_ms, again_ms], "at_1000_ms": full_ms},
+            faults=faults,
+        ),
+        Check(
+            name="pods_per_s",
+            value=round(_PODS / took_s, 1),
+            unit="pods/s",
+            bound=at_least(250),
+            samples={"pods": _PODS, "window": _BURST, "took_s": round(took_s, 3)},
+            faults=faults,
+        ),
+        Check(
+            name="rss_1000_pods_mb",
+            value=memory,
+            unit="MB",
+            bound=at_most(55),
+            faults=faults,
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
