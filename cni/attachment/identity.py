@@ -35,10 +35,10 @@ class AttachmentKey:
     ifname: str
 
 
-def host_name(key: AttachmentKey) -> str:
-    """Return the name of the host's end: "pod" and 60 bits of the key's hash."""
+def host_name(key: AttachmentKey, prefix: str = HOST_NAME_PREFIX) -> str:
+    """Return the name of the host's end: the prefix and 60 bits of the key's hash."""
     text = base64.b32encode(_digest(key)[:10]).decode().lower()
-    return HOST_NAME_PREFIX + text[:_HOST_NAME_HASH_CHARS]
+    return prefix + text[:_HOST_NAME_HASH_CHARS]
 
 
 def pod_mac(key: AttachmentKey) -> MacAddress:

@@ -18,6 +18,7 @@ from typing import Final
 from cni.attachment.alias import Addresses, render_alias
 from cni.attachment.identity import (
     HOST_MAC,
+    HOST_NAME_PREFIX,
     AttachmentKey,
     MacAddress,
     format_mac,
@@ -41,6 +42,7 @@ class CreateLink:
     pod_name: str
     pod_mac: MacAddress
     mtu: int
+    queues: int = 1
 
     def describe(self) -> str:
         """Return one line for people."""
@@ -154,9 +156,14 @@ LinkOperation = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodLinkPlan:
-    """What to do for one pod link; undone by removing the link that ``create`` made."""
+    """What to do for one pod link; undone by removing the link that ``create`` made.
+
+    ``sources``: what the pod may send from, None for anything (ADR 0060); in force before the link
+    works, gone with it.
+    """
 
     create: CreateLink
+    sources: tuple[Address, ...] | None
     sandbox: tuple[LinkOperation, ...]
     host: tuple[LinkOperation, ...]
 
@@ -164,6 +171,7 @@ class PodLinkPlan:
         """Return one line per operation, in order."""
         return (
             self.create.describe(),
+            f"filter: accept {_listed(self.sources)} from it",
             *(f"sandbox: {operation.describe()}" for operation in self.sandbox),
             *(f"host: {operation.describe()}" for operation in self.host),
         )
@@ -173,12 +181,16 @@ class PodLinkPlan:
 class LinkSettings:
     """What a plan takes from the node, the operator and the pod.
 
-    ``mtu`` in bytes; ``sources`` for node-to-pod traffic; ``mac`` None: the key's (ADR 0021).
+    ``mtu`` in bytes; ``sources`` for node-to-pod traffic; ``mac`` None: the key's (ADR 0021);
+    ``queues`` pairs on each end; ``host_prefix``: what the host's end's name begins with.
     """
 
     mtu: int
     sources: Addresses
     mac: MacAddress | None = None
+    queues: int = 1
+    host_prefix: str = HOST_NAME_PREFIX
+    anti_spoofing: bool = True
 
 
 def plan_pod_link(key: AttachmentKey, addresses: Addresses, settings: LinkSettings) -> PodLinkPlan:
@@ -205,15 +217,21 @@ def plan_pod_link(key: AttachmentKey, addresses: Addresses, settings: LinkSettin
         )
     return PodLinkPlan(
         create=CreateLink(
-            host_name=host_name(key),
+            host_name=host_name(key, settings.host_prefix),
             host_mac=HOST_MAC,
             pod_name=key.ifname,
             pod_mac=mac,
             mtu=settings.mtu,
+            queues=settings.queues,
         ),
+        sources=addresses.each() if settings.anti_spoofing else None,
         sandbox=tuple(sandbox),
         host=tuple(host),
     )
+
+
+def _listed(sources: tuple[Address, ...] | None) -> str:
+    return "anything" if sources is None else f"only {', '.join(map(str, sources))}"
 
 
 def plan_beside(plan: PodLinkPlan, versions: Collection[int], table: int) -> list[LinkOperation]:

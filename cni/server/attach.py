@@ -69,7 +69,14 @@ class _Order:
 
     def settings(self, mtu: int, sources: Addresses) -> LinkSettings:
         mac = self.requested.mac
-        return LinkSettings(mtu=mtu, sources=sources, mac=None if mac is None else MacAddress(mac))
+        return LinkSettings(
+            mtu=mtu,
+            sources=sources,
+            mac=None if mac is None else MacAddress(mac),
+            queues=self.options.queues,
+            host_prefix=self.options.host_interface_prefix,
+            anti_spoofing=self.options.anti_spoofing,
+        )
 
     def result(self, plan: PodLinkPlan, addresses: Addresses, beside: frozenset[int]) -> bytes:
         dns = self.requested.dns or self.options.dns

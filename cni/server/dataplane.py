@@ -69,6 +69,9 @@ class Dataplane(Protocol):
     def local_addresses(self) -> frozenset[Address]:
         """Return the node's own addresses: those a route may prefer as source."""
 
+    def filter_problem(self) -> str:
+        """Return why a plan with ``sources`` cannot be carried out on this node; "" if it can."""
+
     def create(self, plan: PodLinkPlan, sandbox: int) -> Created:
         """Carry out a plan with the pod's end in the open sandbox.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 from cni.attachment.alias import Addresses, stored_key
@@ -24,6 +25,7 @@ from cni.spec.environment import Command
 from cni.spec.errors import (
     CheckFailedError,
     InvalidConfigurationError,
+    NotAvailableError,
     TryAgainLaterError,
     UnknownContainerError,
     render_error,
@@ -97,15 +99,24 @@ class PodLinkCalls:
                 f"prevResult has {_listed(previous.addresses)}, "
                 f"the attachment {_listed(attachment.addresses.each())}"
             )
-        settings = LinkSettings(mtu=FALLBACK_MTU, sources=Addresses())
+        settings = LinkSettings(
+            mtu=FALLBACK_MTU,
+            sources=Addresses(),
+            anti_spoofing=parse_options(call.raw).anti_spoofing,
+        )
         plan = plan_pod_link(call.key, attachment.addresses, settings)
+        # The name it was made with: the configured prefix may have changed since.
+        plan = replace(plan, create=replace(plan.create, host_name=attachment.link))
         missing = self._dataplane.check(plan, attachment.index, sandbox)
         if missing:
             raise CheckFailedError("missing: " + "; ".join(missing))
         caller.answer(0, b"")
 
     def _status(self, call: Call, caller: Caller) -> None:
-        self._node.require_available(Wish(reserved=parse_options(call.raw).reserved))
+        options = parse_options(call.raw)
+        self._node.require_available(Wish(reserved=options.reserved))
+        if options.anti_spoofing and (problem := self._dataplane.filter_problem()):
+            raise NotAvailableError(problem)
         caller.answer(0, b"")
 
 

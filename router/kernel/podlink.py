@@ -21,6 +21,7 @@ from router.kernel.channel import Channel
 from router.kernel.errors import KernelError
 from router.kernel.podlink_check import missing_of
 from router.kernel.podlink_creation import Creator
+from router.kernel.podlink_filter import SourceFilter
 from router.kernel.podlink_monitor import Heard, LinkMonitor
 from router.kernel.podlink_presence import absent_from
 from router.kernel.podlink_removal import Remover
@@ -50,10 +51,13 @@ class PodLinks:
         self._live: set[int] = set()
         self._removing: set[int] = set()
         self._fresh: set[int] = set()
-        self._creator = Creator(self._channel, self._sandboxes, proc_sys)
+        self._filter = SourceFilter()
+        self._creator = Creator(self._channel, self._filter, self._sandboxes, proc_sys)
         self._ready = select.epoll()
         self._ready.register(self._monitor.fileno(), select.EPOLLIN)
         self._ready.register(self._remover.fileno(), select.EPOLLIN)
+        if (descriptor := self._filter.fileno()) is not None:
+            self._ready.register(descriptor, select.EPOLLIN)
 
     def fileno(self) -> int:
         """Return an epoll descriptor, itself readable when one of ours is."""
@@ -64,13 +68,14 @@ class PodLinks:
         self._remover.close()
         self._ready.close()
         self._monitor.close()
+        self._filter.close()
         self._channel.close()
         self._sandboxes.close()
 
     # Observe
 
     def observe(self) -> tuple[ObservedLink, ...]:
-        """Return every link with our mark; raises KernelError."""
+        """Return every link with our mark, its anti-spoofing asserted; raises KernelError."""
         links = self._list_pod_links()
         self._live = {link.index for link in links if not link.is_condemned}
         self._removing = {link.index for link in links if link.is_condemned}
@@ -83,6 +88,8 @@ class PodLinks:
                 index, length, destination, _ = listing.parse_route(payload)
                 if destination is not None and length == full_length:
                     routes.setdefault(index, set()).add(destination)
+        # The host routes say which addresses a link has: so the filter needs no record either.
+        self._filter.assert_links({index: routes.get(index, set()) for index in self._live})
         return tuple(
             ObservedLink(
                 index=link.index,
@@ -108,6 +115,10 @@ class PodLinks:
 
     # Create
 
+    def filter_problem(self) -> str:
+        """Return why anti-spoofing is not possible here; "" if it is."""
+        return self._filter.problem
+
     def create(self, plan: PodLinkPlan, sandbox: int) -> Created:
         """Carry out the plan; undo all of it when the kernel refuses a part.
 
@@ -127,7 +138,8 @@ class PodLinks:
         self._sandboxes.check(sandbox)
         try:
             with self._sandboxes.open_channel(sandbox) as pod:
-                return missing_of(plan, self._channel, pod, index)
+                missing = missing_of(plan, self._channel, pod, index)
+            return missing + self._filter.missing_of(index, plan.sources)
         except KernelError as error:
             raise DataplaneError(str(error)) from error
 
@@ -151,6 +163,7 @@ class PodLinks:
 
     def collect(self) -> tuple[Gone | Disturbed, ...]:
         """Return the links that left, the removals that were refused, and links in need."""
+        self._filter.look()
         heard = self._monitor.take()
         indexes, disturbed = heard.gone, self._disturbed_of(heard)
         if heard.lost:
@@ -169,6 +182,9 @@ class PodLinks:
                 if error is None:
                     self._forget(index)
                 told.append(Gone(index=index, error=error))
+        self._filter.forget(
+            each.index for each in told if isinstance(each, Gone) and not each.error
+        )
         told += (Disturbed(index=index) for index in sorted(disturbed & self._live))
         return tuple(told)
 

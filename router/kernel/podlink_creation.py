@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,9 +17,11 @@ from router.kernel import podlink_wire as wire
 from router.kernel.channel import Channel, Failure
 from router.kernel.errors import KernelError
 from router.kernel.podlink_beside import add_beside
+from router.kernel.podlink_filter import FilterUnavailableError, SourceFilter
 from router.kernel.podlink_sandbox import Sandboxes
 
-_CARRIER_ATTEMPTS: Final = 5
+_SETTLE_S: Final = 1.0
+_FIRST_PAUSE_S: Final = 0.00005
 _INDEX_ATTEMPTS: Final = 1000
 _FIRST_INDEX: Final = 1_000_000
 """Far above what the kernel gives out by itself, which counts up from 1 and skips what is taken."""
@@ -28,9 +31,12 @@ _MAX_INDEX: Final = 2**31 - 1
 class Creator:
     """Makes pod links, each with an index that no link had before."""
 
-    def __init__(self, channel: Channel, sandboxes: Sandboxes, proc_sys: Path) -> None:
+    def __init__(
+        self, channel: Channel, sources: SourceFilter, sandboxes: Sandboxes, proc_sys: Path
+    ) -> None:
         """Work on the node's channel; ``proc_sys`` is where /proc/sys is writable."""
         self._channel = channel
+        self._filter = sources
         self._sandboxes = sandboxes
         self._proc_sys = proc_sys
         self._last_index = _FIRST_INDEX
@@ -48,11 +54,13 @@ class Creator:
         with contextlib.ExitStack() as undo:
             undo.callback(self._remove_now, index)
             try:
-                with self._sandboxes.open_channel(sandbox) as pod:
+                # Before the link works: a pod never has a moment to send from what is not its own.
+                self._filter.admit(index, plan.sources)
+                with self._sandboxes.open_channel(sandbox, brief=True) as pod:
                     beside = self._apply_sandbox(pod, plan, index, sandbox)
                     self._apply(self._channel, plan.host, index)
-                    self._settle(pod, index)
-            except KernelError as error:
+                    self._settle(pod, plan, index)
+            except (KernelError, FilterUnavailableError) as error:
                 raise DataplaneError(str(error)) from error
             undo.pop_all()
         return Created(index=index, beside=beside)
@@ -119,24 +127,29 @@ class Creator:
     ) -> list[Failure]:
         return channel.batch([wire.pack(operation, index) for operation in operations])
 
-    def _settle(self, pod: Channel, index: int) -> None:
-        """Wait until the pod's end has carrier: until then it drops what it should send.
+    def _settle(self, pod: Channel, plan: PodLinkPlan, index: int) -> None:
+        """Wait until the pod's end sends and receives.
 
-        Reading a link makes the kernel do the link's pending carrier work (linkwatch_sync_dev in
-        net/core/link_watch.c), so that one look is normally enough.
+        It drops what it should send until it has carrier. Reading a link makes the kernel do the
+        link's pending carrier work (linkwatch_sync_dev in net/core/link_watch.c), so that one look
+        is normally enough. And it drops what comes to an IPv6 address until the address's local
+        route stands, which a kernel worker adds even with IFA_F_NODAD (addrconf_dad_work in
+        net/ipv6/addrconf.c): nearly always while we set up the node's end, sometimes later.
         """
-        for _ in range(_CARRIER_ATTEMPTS):
-            listed = pod.dump(listing.get_link_at(index), "read the pod's link")
-            if any(
-                kind == listing.RTM_NEWLINK and listing.has_carrier(payload)
-                for kind, payload in listed
-            ):
-                return
+        requests = _settling_requests(plan, index)
+        pause_s = _FIRST_PAUSE_S
+        until_s = time.monotonic() + _SETTLE_S
+        while not _has_settled(pod.read(requests, "look at the pod's end"), len(requests)):
+            if time.monotonic() > until_s:
+                raise KernelError(errno.ETIMEDOUT, "wait for the pod's end")
+            time.sleep(pause_s)
+            pause_s *= 2
 
     def _remove_now(self, index: int) -> None:
         """Undo: remove a link that we made, and wait for it. One that left meanwhile is fine."""
         with contextlib.suppress(KernelError):
             self._channel.request(wire.delete(index), f"remove link {index}")
+        self._filter.forget((index,))
 
 
 def _refused(failure: Failure, operations: Sequence[LinkOperation]) -> KernelError:
@@ -150,4 +163,26 @@ def _is_ipv6_refused(failure: Failure, operations: Sequence[LinkOperation]) -> b
         failure.errno == errno.EACCES
         and isinstance(operation, AddAddress)
         and operation.address.version == 6
+    )
+
+
+def _settling_requests(plan: PodLinkPlan, index: int) -> list[bytes]:
+    """Return what to ask the sandbox: its link, and the way to its own IPv6 addresses."""
+    return [
+        listing.get_link_at(index),
+        *(
+            listing.get_route_to(operation.address)
+            for operation in plan.sandbox
+            if isinstance(operation, AddAddress) and operation.address.version == 6
+        ),
+    ]
+
+
+def _has_settled(listed: Sequence[tuple[int, bytes]], wanted: int) -> bool:
+    """Return whether each answer is good: carrier, local routes."""
+    return wanted == sum(
+        listing.has_carrier(payload)
+        if kind == listing.RTM_NEWLINK
+        else kind == listing.RTM_NEWROUTE and listing.is_local(payload)
+        for kind, payload in listed
     )

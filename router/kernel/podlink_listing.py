@@ -61,6 +61,8 @@ _RTA_OIF: Final = 4
 _RTA_GATEWAY: Final = 5
 RT_TABLE_MAIN: Final = 254
 _RTPROT_STATIC: Final = 4
+_RTN_LOCAL: Final = 2
+RTM_NEWROUTE: Final = 24
 
 _FRA_SRC: Final = 2
 _FRA_TABLE: Final = 15
@@ -94,6 +96,23 @@ def get_link_at(index: int) -> bytes:
         _IFINFOMSG.pack(0, 0, 0, index, 0, 0),
         u32(_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS),
     )
+
+
+def get_route_to(address: Address) -> bytes:
+    """Return the request for the route a packet to this address takes, acknowledged."""
+    return message(
+        _RTM_GETROUTE,
+        NLM_F_ACK,
+        _RTMSG.pack(
+            *(_FAMILY[address.version], address.max_prefixlen, 0, 0, 0, 0, 0, 0, 0),
+        ),
+        attribute(_RTA_DST, address.packed),
+    )
+
+
+def is_local(payload: bytes) -> bool:
+    """Return whether an RTM_NEWROUTE delivers to the host itself (RTN_LOCAL)."""
+    return bool(_RTMSG.unpack_from(payload)[7] == _RTN_LOCAL)
 
 
 def list_veths() -> bytes:

@@ -61,10 +61,10 @@ class Sandboxes:
                 # Serving the node from inside a pod's namespace would be far worse.
                 os._exit(_EXIT_LOST)
 
-    def open_channel(self, sandbox: int) -> Channel:
+    def open_channel(self, sandbox: int, *, brief: bool = False) -> Channel:
         """Return a channel to the sandbox's kernel side. Raises KernelError."""
         with self.entered(sandbox):
-            return Channel()
+            return Channel(brief=brief)
 
     def enable_ipv6(self, sandbox: int, ifname: str, proc_sys: Path) -> None:
         """Allow IPv6 addresses on a link of the sandbox: some runtimes disable them there.

@@ -120,10 +120,11 @@ CONDEMNED_GROUPS: Final = 0x1_0000
 def create(operation: CreateLink, index: int, sandbox: int) -> bytes:
     """Return the creation of both ends, both with this index; to be sent alone (ADR 0022).
 
-    One queue pair: with the default, as many as there are possible CPUs, creation takes half as
-    long again, for queues that veth does not need.
+    One queue pair unless configured: with the kernel's default, as many as there are possible CPUs,
+    creation takes half as long again, for queues that veth does not need.
     """
-    queues = u32(_IFLA_NUM_TX_QUEUES, 1) + u32(_IFLA_NUM_RX_QUEUES, 1)
+    queues = u32(_IFLA_NUM_TX_QUEUES, operation.queues)
+    queues += u32(_IFLA_NUM_RX_QUEUES, operation.queues)
     mtu = u32(_IFLA_MTU, operation.mtu)
     peer = attribute(
         _VETH_INFO_PEER,

@@ -23,6 +23,7 @@ class FakeDataplane:
         self.refuse_removal: str | None = None
         self.missing: tuple[str, ...] = ()
         self.local: frozenset[Address] = frozenset({ip_address("10.255.1.1")})
+        self.no_filter = ""
         self.beside: frozenset[int] = frozenset()
         self.absent: frozenset[int] | None = None
         self.restorable: tuple[str, ...] = ()
@@ -38,6 +39,9 @@ class FakeDataplane:
 
     def local_addresses(self) -> frozenset[Address]:
         return self.local
+
+    def filter_problem(self) -> str:
+        return self.no_filter
 
     def create(self, plan: PodLinkPlan, sandbox: int) -> Created:
         assert sandbox >= 0

@@ -81,6 +81,7 @@ def test_the_plan_in_words() -> None:
     settings = LinkSettings(mtu=1500, sources=Addresses(ipv4=IPv4Address("10.255.1.1")))
     assert plan_pod_link(KEY, BOTH, settings).describe() == (
         "create link podcd6vch3egpxz with eth0 in the sandbox, mtu 1500",
+        "filter: accept only 10.244.1.5, fd00:244:1::5 from it",
         "sandbox: set addrgenmode none",
         "sandbox: set up",
         "sandbox: add address 10.244.1.5",
