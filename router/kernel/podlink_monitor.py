@@ -105,7 +105,9 @@ def _sort_in(heard: Heard, kind: int, payload: bytes) -> None:
     if kind == _RTM_DELROUTE:
         heard.disturbed.add(parse_route(payload)[0])
     elif kind == _RTM_DELNEIGH:
-        heard.disturbed.add(parse_neighbor(payload)[0])
+        # AF_BRIDGE: an entry of a bridge's forwarding table, which has no address.
+        if payload[0] in (socket.AF_INET, socket.AF_INET6):
+            heard.disturbed.add(parse_neighbor(payload)[0])
     else:
         family, index = _FAMILY_AND_INDEX.unpack_from(payload)
         # AF_BRIDGE: the link only joined or left a bridge.
