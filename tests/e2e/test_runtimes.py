@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from containerlab.demo.leftovers import Snapshot, left_behind, namespaces_of
 from containerlab.netlab.errors import NodeError
 from tests.support.containerd import Containerd
 from tests.support.podman import Podman
@@ -206,9 +208,9 @@ def test_every_version_the_runtimes_speak(plain: Machine, version: str) -> None:
 
 def test_podman_asks_for_addresses(plain: Machine) -> None:
     mac = "c2:b0:57:49:47:f1"
-    asked = ("--ip", "10.244.1.77", "--mac-address", mac)
+    asked = ("--ip", "10.244.1.77", "--ip6", "fd00:244:1::77", "--mac-address", mac)
     pod = plain.podman.run("static", *asked)
-    assert pod.address(4) == "10.244.1.77"
+    assert tuple(map(str, pod.addresses)) == ("10.244.1.77", "fd00:244:1::77")
     assert plain.host.addresses_in(pod) == pod.addresses
     assert mac in plain.host.in_pod(pod, "ip", "link", "show", "eth0")
     for address in NODE_ADDRESSES.values():
@@ -218,7 +220,7 @@ def test_podman_asks_for_addresses(plain: Machine) -> None:
     plain.podman.podman("rm", "--force", "second", check=False)
     plain.podman.stop(pod)
     again = plain.podman.run("again", *asked)
-    assert again.address(4) == "10.244.1.77"
+    assert again.addresses == pod.addresses
     plain.podman.stop(again)
     assert plain.host.leftovers(again.addresses) == []
 
@@ -271,3 +273,25 @@ def nat_rules(machine: Machine) -> str:
     """Return the rules of single containers that portmap has left."""
     rules = machine.host.node.run(["nft", "list", "ruleset"]).stdout
     return "\n".join(line for line in rules.splitlines() if "CNI-DN-" in line)
+
+
+def seen() -> set[str]:
+    """Return what runtimes could leave beside what Snapshot looks at."""
+    folders = [Path(name) for name in ("/dev/shm", "/run", "/var/lib", "/var/lib/containers")]
+    hierarchies = [Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()]
+    places = [*folders, *(path for path in hierarchies if path.is_dir())]
+    return {str(path) for place in places if place.is_dir() for path in place.iterdir()}
+
+
+def test_running_pods_leave_nothing_when_their_node_ends(tmp_path: Path) -> None:
+    before, seen_before = Snapshot.take(), seen()
+    with runtime_node(tmp_path, "leaving") as host:
+        containerd = Containerd(host)
+        containerd.start()
+        everything = Machine(host=host, containerd=containerd, podman=Podman(host))
+        for name in RUNTIMES:
+            everything.runtime(name).run(f"stays-{name}")
+        spaces = namespaces_of([host.node.pid])
+        containerd.close()
+    assert left_behind(before, spaces) == ()
+    assert seen() <= seen_before

@@ -82,8 +82,11 @@ class Containerd:
         return self.host.node.run(["ctr", "--address", SOCKET, *argv], timeout_s=timeout_s).stdout
 
     def close(self) -> None:
-        """Disconnect; the node's end is its end."""
+        """Disconnect; the node's end is its end, and that of its pods."""
         self.cri.close()
+        for run in self._runs.values():
+            if run.stdout is not None:
+                run.stdout.close()
 
     # The way of kubelet
 
