@@ -1,4 +1,4 @@
-"""Run the route agent: read its file, open what it needs, turn the loop, end in order."""
+"""Run the route agent: open what it needs, wait for settings, turn the loop, end in order."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import logging
 import os
 import signal
 import socket
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
-from bgp.secret import Secret
 from bgp.speaker.process import Speaker, SpeakerProcessSettings
-from router.agent import view
-from router.agent.api import Handler, LocalApi, RequestError
-from router.agent.core import RouteAgent, Shells
+from router.agent.api import LocalApi
+from router.agent.control import Control
+from router.agent.core import RouteAgent
+from router.agent.health import HealthServer
 from router.agent.node_file import NodeFile
 from router.agent.requests import Inbox, Wake
-from router.config.file import ConfigFile
-from router.config.load import load_settings
+from router.agent.shells import Shells
+from router.agent.source import SettingsSource
+from router.config.document import ConfigError
+from router.config.file import DocumentFile
 from router.config.settings import AgentSettings
-from router.config.surroundings import Surroundings
 from router.kernel.channel import Channel
 from router.kernel.fib import FibTable
 from router.kernel.link import LinkTable
@@ -34,156 +34,161 @@ from router.kernel.protocols import LEARNED_DEFAULT_METRIC, LEARNED_METRIC
 from router.kernel.sysctl import Sysctls
 from router.reconcile.learned import Metrics
 
+if TYPE_CHECKING:  # the API client costs 20 MB; only cluster mode loads it
+    from router.kube.cluster import Cluster
+    from router.kube.view import ClusterSettings
+
 _log = logging.getLogger(__name__)
-_ASK_S: Final = 10.0
-_WITHDRAW_S: Final = 10.0
 _SPEAKER_STOP_S: Final = 5.0
-_MAX_PASSWORD_FILE: Final = 4096
+_WAIT_S: Final = 1.0
 
 
 class AlreadyRunningError(Exception):
     """Another agent holds the lock of this node."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    config: Path | None
+    """The document; None takes the ConfigMap (cluster mode)."""
+    run_dir: Path
+    proc_sys: Path = Path("/proc/sys")
+    """Below it the node's sysctls are read and written."""
+    health: tuple[str, int] | None = None
+    """Where kubelet's probes are answered."""
+    cluster: ClusterSettings | None = None
+
+
 def read_settings(path: Path) -> AgentSettings:
-    """Read the configuration. Raises OSError, or ConfigError naming every problem."""
-    return load_settings(
-        path.read_text(),
-        source=str(path),
-        surroundings=Surroundings(host_name=socket.gethostname(), read_password=read_password),
-    )
+    """Read a file once. Raises OSError, UnicodeDecodeError or ConfigError."""
+    document = DocumentFile(path)
+    document.text()
+    source = SettingsSource(document=document, cluster=None, host_name=socket.gethostname())
+    settings = source.take(())
+    if settings is None:
+        raise ConfigError(str(path), source.problems)
+    return settings
 
 
-def read_password(path: str) -> Secret:
-    """Read a password file; raises OSError or SecretError."""
-    with Path(path).open("rb") as file:
-        return Secret(file.read(_MAX_PASSWORD_FILE).rstrip(b"\r\n"))
-
-
-@dataclass(slots=True)
-class _Ending:
-    """Why and how the loop ends."""
-
-    requested: bool = False
-    withdraw_until: float | None = None
-    withdrawn: bool | None = None
-    """The outcome, once it is known."""
-    listeners: list[threading.Event] = field(default_factory=list)
-
-
-def run_router(config: Path, run_dir: Path, proc_sys: Path) -> int:
+def run_router(options: Options) -> int:
     """Run until told to stop; return the exit status.
 
-    The node's sysctls are read and written below `proc_sys`, usually /proc/sys.
-    Raises ConfigError, OSError or AlreadyRunningError before anything was changed.
+    Raises ConfigError, OSError or AlreadyRunningError before anything was changed. A wrong
+    file is an error at the start; in cluster mode the agent waits until there is a right one.
     """
-    file = ConfigFile(config, read_settings)
-    settings = file.first()
-    run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if options.config is not None and options.cluster is None:
+        read_settings(options.config)
+    options.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_lock(run_dir / "router.lock"))
+        stack.enter_context(_lock(options.run_dir / "router.lock"))
         wake = Wake()
+        cluster = _open_cluster(options, wake, stack)
+        channel = stack.enter_context(Channel())
+        links = LinkTable()
+        stack.callback(links.close)
+        source = SettingsSource(
+            document=DocumentFile(options.config) if options.config is not None else None,
+            cluster=cluster,
+            host_name=socket.gethostname(),
+        )
+        control = Control(inbox=Inbox(wake), wake=wake, source=source)
+        api = LocalApi(options.run_dir / "router.sock", control.routes())
+        stack.callback(api.close)
+        if options.health is not None:
+            health = HealthServer(options.health, control.probes())
+            stack.callback(health.close)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: control.end())
+        settings = _first_settings(source, links, control)
+        if settings is None:
+            return 0
+        table = FibTable(channel)
+        monitor = Monitor(table.port_id, wake)
+        stack.callback(monitor.close)
         speaker = Speaker(
             SpeakerProcessSettings(
-                run_dir=run_dir / "speaker", uid=settings.speaker_uid, gid=settings.speaker_gid
+                run_dir=options.run_dir / "speaker",
+                uid=settings.speaker_uid,
+                gid=settings.speaker_gid,
             ),
             wake,
         )
         stack.callback(speaker.stop, _SPEAKER_STOP_S)
-        channel = stack.enter_context(Channel())
-        table = FibTable(channel)
-        monitor = Monitor(table.port_id, wake)
-        stack.callback(monitor.close)
-        links = LinkTable()
-        stack.callback(links.close)
+        node_file = options.run_dir / "node.json"
         agent = RouteAgent(
             settings,
             Shells(
                 fib=table,
                 links=links,
                 monitor=monitor,
-                sysctls=Sysctls(proc_sys),
+                sysctls=Sysctls(options.proc_sys),
                 speaker=speaker,
-                publish=NodeFile(run_dir / "node.json").publish,
+                publish=NodeFile(node_file).publish,
             ),
             Metrics(learned=LEARNED_METRIC, default=LEARNED_DEFAULT_METRIC),
+            resumed=node_file.exists(),
         )
-        inbox = Inbox(wake)
-        ending = _Ending()
-        api = LocalApi(run_dir / "router.sock", _routes(agent, inbox, ending))
-        stack.callback(api.close)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: _request_end(ending, wake))
-        _log.info("route agent started", extra={"node": settings.node, "config": str(config)})
-        _loop(agent, file, inbox, wake, ending)
-        # The answer to `stop` leaves before the socket does.
-        for listener in ending.listeners:
-            listener.set()
-        _log.info("route agent stops", extra={"withdrawn": ending.withdrawn})
+        control.agent = agent
+        _log.info("route agent started", extra={"node": settings.node})
+        _loop(agent, source, control, cluster)
+        control.answer_stop()
+        _log.info("route agent stops", extra={"withdrawn": control.withdrawn})
     return 0
 
 
-def _request_end(ending: _Ending, wake: Wake) -> None:
-    ending.requested = True
-    wake()
+def _open_cluster(options: Options, wake: Wake, stack: contextlib.ExitStack) -> Cluster | None:
+    if options.cluster is None:
+        return None
+    from router.kube.cluster import Cluster  # noqa: PLC0415
+
+    cluster = Cluster(options.cluster, wake)
+    stack.callback(cluster.close)
+    return cluster
 
 
-def _loop(agent: RouteAgent, file: ConfigFile, inbox: Inbox, wake: Wake, ending: _Ending) -> None:
-    while not ending.requested:
-        _follow(agent, file)
-        wake.wait(agent.step())
-        inbox.serve()
-        if ending.withdraw_until is not None:
+def _first_settings(
+    source: SettingsSource, links: LinkTable, control: Control
+) -> AgentSettings | None:
+    """Wait for settings, telling why there are none; None if told to stop meanwhile."""
+    told = ""
+    while not control.ended:
+        settings = source.take(links.gateways())
+        if settings is not None:
+            return settings
+        reason = source.waiting or source.problem
+        if reason != told:
+            _log.warning("waiting for a configuration", extra={"reason": reason})
+            told = reason
+        control.turn(_WAIT_S)
+    return None
+
+
+def _loop(
+    agent: RouteAgent, source: SettingsSource, control: Control, cluster: Cluster | None
+) -> None:
+    told = ""
+    while not control.ended:
+        settings = source.take(agent.gateways)
+        if settings is not None:
+            agent.reconfigure(settings)
+        reason = source.problem or source.waiting
+        if reason:
+            agent.problems["configuration"] = f"not in force: {reason}"
+        else:
+            agent.problems.pop("configuration", None)
+        if reason and reason != told:
+            _log.error("configuration not in force", extra={"reason": reason})
+        told = reason
+        pause_s = agent.step()
+        if cluster is not None:
+            cluster.want_status(agent.verdict, agent.settings.status)
+        control.turn(pause_s)
+        if control.withdraw_until is not None:
             agent.withdrawing = True
             agent.step()
-            if agent.is_withdrawn():
-                ending.withdrawn = ending.requested = True
-            elif time.monotonic() >= ending.withdraw_until:
-                ending.withdrawn, ending.requested = False, True
-            else:
-                wake.wait(0.01)
-
-
-def _follow(agent: RouteAgent, file: ConfigFile) -> None:
-    """Put a changed file in force, or say why it is not."""
-    before = file.problem
-    changed = file.changed()
-    if changed is not None:
-        agent.reconfigure(changed)
-    if file.problem:
-        agent.problems["configuration"] = f"not in force: {file.problem}"
-        if file.problem != before:
-            _log.error("configuration not in force", extra={"reason": file.problem})
-    else:
-        agent.problems.pop("configuration", None)
-
-
-def _routes(agent: RouteAgent, inbox: Inbox, ending: _Ending) -> dict[tuple[str, str], Handler]:
-    def stop(body: Mapping[str, Any]) -> Mapping[str, Any]:
-        unknown = body.keys() - {"withdraw"}
-        if unknown or not isinstance(body.get("withdraw", False), bool):
-            raise RequestError(400, 'expected {"withdraw": true} or {"withdraw": false}')
-        done = threading.Event()
-
-        def begin() -> None:
-            ending.listeners.append(done)
-            if body.get("withdraw"):
-                ending.withdraw_until = time.monotonic() + _WITHDRAW_S
-            else:
-                ending.requested = True
-
-        inbox.ask(begin, _ASK_S)
-        done.wait(_WITHDRAW_S + _ASK_S)
-        return {"withdrawn": ending.withdrawn}
-
-    return {
-        ("GET", "/v1/status"): lambda _: inbox.ask(
-            lambda: view.status(agent, time.monotonic()), _ASK_S
-        ),
-        ("GET", "/v1/peers"): lambda _: inbox.ask(lambda: view.peers(agent, time.time()), _ASK_S),
-        ("GET", "/v1/routes"): lambda _: inbox.ask(lambda: view.routes(agent), _ASK_S),
-        ("POST", "/v1/stop"): stop,
-    }
+            control.judge_withdrawal(agent.is_withdrawn(), time.monotonic())
 
 
 @contextlib.contextmanager

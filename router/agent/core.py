@@ -8,8 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from bgp.errors import BgpError
 from bgp.event import ConfigApplied, ConfigRejected, Event, SpeakerExited, SpeakerStarted
@@ -17,13 +16,16 @@ from bgp.nlri import Prefix
 from bgp.peer import PeerId, SpeakerConfig
 from bgp.rib import Rib
 from cni.node_facts import NodeFacts
-from router.agent.forwarding import FibShell, Forwarding
+from router.agent.forwarding import Forwarding
 from router.agent.sessions import Sessions
+from router.agent.shells import Shells
+from router.agent.telling import node_facts, readiness_signs
 from router.config.settings import AgentSettings
 from router.kernel.monitor import Noticed
-from router.model.link import Links
+from router.model.link import Address, Links
 from router.reconcile.announce import Announcement, announcement, smallest_mtu, uplinks
 from router.reconcile.learned import Metrics
+from router.reconcile.readiness import Signs, first_verdict, judge
 from router.reconcile.sysctl import keys as sysctl_keys
 from router.reconcile.sysctl import plan_sysctls
 
@@ -31,72 +33,6 @@ _log = logging.getLogger(__name__)
 RESYNC_S: Final = 30.0
 """How often the kernel is read in full although nothing was noticed."""
 _RETRY_S: Final = 1.0
-
-
-class LinkShell(Protocol):
-    """Observes links; `router.kernel.link.LinkTable` is the real one."""
-
-    def observe(self) -> Links:
-        """Return all links."""
-
-    def advertised(self) -> tuple[str, ...]:
-        """Return the links with a default route from a router advertisement."""
-
-
-class MonitorShell(Protocol):
-    """Notices changes; `router.kernel.monitor.Monitor` is the real one."""
-
-    def take(self) -> Noticed:
-        """Return what was noticed since the last call."""
-
-
-class SysctlShell(Protocol):
-    """Reads and writes sysctls; `router.kernel.sysctl.Sysctls` is the real one."""
-
-    def read(self, keys: tuple[str, ...]) -> dict[str, str]:
-        """Return the values of those keys that exist."""
-
-    def write(self, key: str, value: str) -> None:
-        """Write one value."""
-
-
-class SpeakerShell(Protocol):
-    """Speaks BGP; `bgp.speaker.process.Speaker` is the real one."""
-
-    def configure(self, config: SpeakerConfig) -> None:
-        """Make the speaker do what `config` says."""
-
-    def poll(self, now: float) -> tuple[Event, ...]:
-        """Return what happened since the last call."""
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether every established peer has acknowledged exactly what it shall have."""
-
-    @property
-    def due_at(self) -> float:
-        """Monotonic time at which `poll` wants to be called even if nobody wakes."""
-
-    @property
-    def pid(self) -> int | None:
-        """Process id, if it runs."""
-
-    @property
-    def restarts(self) -> int:
-        """How often it had to be started again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shells:
-    """Everything through which the agent touches the world."""
-
-    fib: FibShell
-    links: LinkShell
-    monitor: MonitorShell
-    sysctls: SysctlShell
-    speaker: SpeakerShell
-    publish: Callable[[NodeFacts], None]
-    """Writes node.json when the facts differ from those it holds."""
 
 
 class RouteAgent:
@@ -108,10 +44,14 @@ class RouteAgent:
         shells: Shells,
         metrics: Metrics,
         *,
+        resumed: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Start nothing yet: the first `step` does."""
+        """Start nothing yet: the first `step` does.
+
+        `resumed` means that an agent ran before us since boot.
+        """
         self.settings = settings
         self.shells = shells
         self._monotonic = monotonic
@@ -127,18 +67,24 @@ class RouteAgent:
         )
         self.forwarding = Forwarding(shells.fib, self.rib, metrics, settings.node_addresses)
         self.links = Links.of(())
+        self.gateways: tuple[Address, ...] = ()
+        self.verdict = first_verdict(now=monotonic(), resumed=resumed)
+        self.turned_at = monotonic()
+        """When the loop last turned, for the liveness probe."""
         self.announcing = Announcement((), ())
         self.withdrawing = False
         self.problems: dict[str, str] = {}
         """Part of the work that does not succeed now, and why."""
         self._own = _own(settings)
+        self._leaving: frozenset[Prefix] = frozenset()
+        """Former own CIDRs whose withdrawal is not acknowledged yet (invariant 6)."""
         self._next_resync = 0.0
         self._seen_links = False
         self._configured: SpeakerConfig | None = None
 
     def step(self) -> float:
         """Do one round; return how many seconds the loop may sleep."""
-        now = self._monotonic()
+        now = self.turned_at = self._monotonic()
         noticed = self.shells.monitor.take()
         if now >= self._next_resync:
             noticed = Noticed(links=True, fib=True)
@@ -149,7 +95,8 @@ class RouteAgent:
         self.sessions.expire(now)
         self._attempt("forwarding", lambda: self._forward(now))
         self._attempt("announcement", self._announce)
-        self._attempt("node facts", lambda: self.shells.publish(self.facts()))
+        self._attempt("node facts", lambda: self.shells.publish(self._facts()))
+        self._judge(now)
         due = min(self._next_resync, self.shells.speaker.due_at, now + _RETRY_S)
         return max(0.0, due - self._monotonic())
 
@@ -172,6 +119,7 @@ class RouteAgent:
             self.forwarding.distrust()
         if noticed.links or not self._seen_links:
             self.links = self.shells.links.observe()
+            self.gateways = self.shells.links.gateways()
             self._seen_links = True
             self.forwarding.see_links(self.links)
             self._set_sysctls()
@@ -209,8 +157,10 @@ class RouteAgent:
     def _forward(self, now: float) -> None:
         if not self._seen_links:
             return
+        if self._leaving and self.shells.speaker.is_settled:
+            self._leaving = frozenset()
         keep = self.sessions.after_start.holds(now)
-        self.forwarding.reconcile(self._own, keep_found=keep)
+        self.forwarding.reconcile(self._own | self._leaving, keep_found=keep)
 
     def _announce(self) -> None:
         settings = self.settings
@@ -228,35 +178,42 @@ class RouteAgent:
         if self._configured is None and not self._seen_links:
             return
         if config != self._configured:
+            before = self._configured.networks if self._configured is not None else ()
             self.shells.speaker.configure(config)
             self._configured = config
+            gone = self.forwarding.fib.unreachables & set(before) - set(networks)
+            self._leaving = (self._leaving | gone) - set(networks)
+
+    def _judge(self, now: float) -> None:
+        before = self.verdict
+        self.verdict = judge(before, self._signs(), self.settings.readiness, now)
+        if (before.state, before.reason) != (self.verdict.state, self.verdict.reason):
+            _log.info(
+                "readiness changed",
+                extra={"state": self.verdict.state.value, "reason": self.verdict.text},
+            )
+
+    def _signs(self) -> Signs:
+        return readiness_signs(
+            settings=self.settings,
+            sessions=self.sessions.established,
+            networks=self._configured.networks if self._configured is not None else (),
+            waiting=self.announcing.waiting,
+            problems=self.problems,
+        )
+
+    def _facts(self) -> NodeFacts:
+        return node_facts(
+            settings=self.settings,
+            mtu=smallest_mtu(self.uplinks, self.links),
+            waiting=[item for item in self.announcing.waiting if item[0] in self._own],
+            problems=self.problems,
+        )
 
     @property
     def uplinks(self) -> tuple[str, ...]:
         """Names of the links toward the peers."""
         return uplinks((peer.address for peer in self.settings.peers), self.links)
-
-    def facts(self) -> NodeFacts:
-        """Return what the CNI server must know (design D14); `generation` is the publisher's."""
-        reasons = [
-            f"{part}: {text}"
-            for part, text in self.problems.items()
-            if part in ("links", "forwarding")
-        ]
-        reasons += [
-            f"{prefix}: {reason}"
-            for prefix, reason in self.announcing.waiting
-            if prefix in self._own
-        ]
-        return NodeFacts(
-            generation=0,
-            node=self.settings.node,
-            pod_cidrs=tuple(prefix.to_network() for prefix in self.settings.pod_cidrs),
-            node_addresses=self.settings.node_addresses,
-            mtu=self.settings.mtu or smallest_mtu(self.uplinks, self.links),
-            ready=not reasons,
-            reason="; ".join(reasons),
-        )
 
     def is_withdrawn(self) -> bool:
         """Whether every established peer has been sent, and has acknowledged, our withdrawals."""

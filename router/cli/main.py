@@ -16,11 +16,10 @@ from typing import Final
 
 from router.cli.cni import add_cni
 from router.cli.pods import add_pods
+from router.cli.router import add_router
 
 RUN_DIR: Final = Path("/run/podroute")
-CONFIG: Final = Path("/etc/podroute/config.yaml")
 PROC_SYS: Final = Path("/proc/sys")
-_USAGE_ERROR: Final = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,11 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_daemons(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    router = commands.add_parser("router", help="run the route agent (daemon)")
-    router.add_argument("--config", type=Path, default=CONFIG, metavar="FILE")
-    router.add_argument("--check", action="store_true", help="only say whether FILE is valid")
-    _add_logging(router)
-    router.set_defaults(run=_run_router)
+    add_router(commands, _add_logging)
     add_cni(commands, _add_logging)
     stop = commands.add_parser("stop", help="end the route agent of this node")
     stop.add_argument(
@@ -102,27 +97,6 @@ def _version() -> str:
         return version("podroute")
     except PackageNotFoundError:
         return "(not installed)"
-
-
-def _run_router(options: argparse.Namespace) -> int:
-    from bgp.errors import BgpError
-    from router.agent.app import AlreadyRunningError, read_settings, run_router
-    from router.agent.logs import set_up_logs
-    from router.config.document import ConfigError
-
-    set_up_logs(options.log_level, options.log_format)
-    try:
-        if options.check:
-            settings = read_settings(options.config)
-            print(f"{options.config}: valid; node {settings.node}, {len(settings.peers)} peers")
-            return 0
-        return run_router(options.config, options.run_dir, options.proc_sys)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return _USAGE_ERROR
-    except (OSError, UnicodeDecodeError, BgpError, AlreadyRunningError) as error:
-        print(f"podroute router: {error}", file=sys.stderr)
-        return 1
 
 
 def _run_stop(options: argparse.Namespace) -> int:

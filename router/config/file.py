@@ -1,58 +1,68 @@
-"""Follow a configuration file while the agent runs (invariant 10). SHELL.
-
-A file with an error changes nothing: the settings in force stay, and `problem` says where the
-error is until the file is right again.
-"""
+"""Follow files that the configuration is made of. SHELL; costs a stat call a file and look."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from router.config.document import ConfigError
-from router.config.settings import AgentSettings
+from bgp.secret import Secret
 
-Read = Callable[[Path], AgentSettings]
-"""Raises OSError, UnicodeDecodeError or ConfigError."""
+_MAX_PASSWORD_FILE: Final = 4096
 
 
-class _Version(NamedTuple):
+class Stamp(NamedTuple):
+    """Tells two versions of a file apart; a symbolic link counts as what it points at."""
+
     inode: int
     size: int
     modified_ns: int
 
 
-class ConfigFile:
-    """One file, read again whenever it was replaced or written."""
+def stamp(path: Path) -> Stamp | None:
+    """Return the version of a file, None if it cannot be looked at."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
 
-    def __init__(self, path: Path, read: Read) -> None:
+
+class DocumentFile:
+    """The configuration file; read again whenever it was replaced or written."""
+
+    def __init__(self, path: Path) -> None:
         """Read nothing yet."""
+        self.name = str(path)
         self._path = path
-        self._read = read
-        self._seen: _Version | None = None
-        self.problem = ""
-        """Why the file as it is now is not in force; '' if it is."""
+        self._seen: Stamp | None = None
+        self._text = ""
 
-    def first(self) -> AgentSettings:
-        """Read it now. Raises what `Read` raises."""
-        self._seen = self._version()
-        return self._read(self._path)
+    def text(self) -> str:
+        """Return its content now. Raises OSError or UnicodeDecodeError."""
+        seen = stamp(self._path)
+        if seen is None or seen != self._seen:
+            self._text = self._path.read_text()
+            self._seen = seen
+        return self._text
 
-    def changed(self) -> AgentSettings | None:
-        """Return new settings if the file has changed and is valid; costs one stat call."""
-        try:
-            version = self._version()
-            if version == self._seen:
-                return None
-            self._seen = version
-            settings = self._read(self._path)
-        except (OSError, UnicodeDecodeError, ConfigError) as error:
-            self.problem = str(error)
-            return None
-        self.problem = ""
-        return settings
 
-    def _version(self) -> _Version:
-        status = self._path.stat()
-        return _Version(status.st_ino, status.st_size, status.st_mtime_ns)
+class PasswordFiles:
+    """Reads password files and notices when one of them changes."""
+
+    def __init__(self) -> None:
+        """Know of no file yet."""
+        self._stamps: dict[Path, Stamp | None] = {}
+
+    def forget(self) -> None:
+        """Begin anew: only files read from now on are watched."""
+        self._stamps.clear()
+
+    def read(self, path: str) -> Secret:
+        """Return the password, its first line. Raises OSError or SecretError."""
+        self._stamps[Path(path)] = stamp(Path(path))
+        with Path(path).open("rb") as file:
+            return Secret(file.read(_MAX_PASSWORD_FILE).partition(b"\n")[0].rstrip(b"\r"))
+
+    def stamps(self) -> tuple[tuple[Path, Stamp | None], ...]:
+        """Return the versions of the files as they are now."""
+        return tuple((path, stamp(path)) for path in sorted(self._stamps))

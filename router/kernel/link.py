@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 from typing import Any, Final
 
 from pyroute2 import IPRoute
 
 from router.kernel.errors import KernelError
-from router.model.link import InterfaceAddress, Link, Links
+from router.kernel.protocols import RouteProtocol
+from router.model.link import Address, InterfaceAddress, Link, Links
 
 _RTPROT_RA: Final = 9
 _IFF_UP: Final = 0x1
@@ -45,6 +46,22 @@ class LinkTable:
         except OSError as error:
             raise KernelError(error.errno or 0, "list links and addresses") from error
 
+    def gateways(self) -> tuple[Address, ...]:
+        """Return the gateways of the default routes that are not ours, both families, sorted.
+
+        Link-local gateways are left out: a peer by address cannot be one.
+        """
+        try:
+            found: set[Address] = set()
+            for family in (socket.AF_INET, socket.AF_INET6):
+                for route in self._netlink.get_default_routes(family=family):
+                    if route["proto"] != RouteProtocol.LEARNED:
+                        found.update(map(ip_address, _gateways(route)))
+        except OSError as error:
+            raise KernelError(error.errno or 0, "list default routes") from error
+        usable = [address for address in found if not address.is_link_local]
+        return tuple(sorted(usable, key=lambda address: (address.version, int(address))))
+
     def advertised(self) -> tuple[str, ...]:
         """Return the links with an IPv6 default route from a router advertisement."""
         try:
@@ -57,6 +74,11 @@ class LinkTable:
             return tuple(sorted(link.name for link in self.observe().all if link.index in indexes))
         except OSError as error:
             raise KernelError(error.errno or 0, "list advertised default routes") from error
+
+
+def _gateways(route: Mapping[str, Any]) -> list[str]:
+    legs = [route, *(route.get("RTA_MULTIPATH") or ())]
+    return [leg.get("RTA_GATEWAY") for leg in legs if leg.get("RTA_GATEWAY")]
 
 
 def _address(message: Mapping[str, Any]) -> InterfaceAddress | None:

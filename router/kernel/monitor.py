@@ -35,6 +35,7 @@ _LINK_AND_ADDRESS: Final = frozenset({16, 17, 20, 21})
 """RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR."""
 _ROUTES: Final = frozenset({RTM_NEWROUTE, RTM_DELROUTE})
 _NEXTHOPS: Final = frozenset({RTM_NEWNEXTHOP, RTM_DELNEXTHOP})
+_ROUTE_LENGTH_OFFSET: Final = 16 + 1
 _ROUTE_PROTOCOL_OFFSET: Final = 16 + 5
 _NEXTHOP_PROTOCOL_OFFSET: Final = 16 + 2
 _OURS: Final = frozenset({RouteProtocol.LEARNED, RouteProtocol.OWN_CIDR})
@@ -119,6 +120,8 @@ class Monitor:
             elif port != self._own_port:
                 if kind in _ROUTES:
                     fib = fib or buffer[offset + _ROUTE_PROTOCOL_OFFSET] in _OURS
+                    # A default route is a gateway's coming or going.
+                    links = links or not buffer[offset + _ROUTE_LENGTH_OFFSET]
                 elif kind in _NEXTHOPS:
                     protocol = buffer[offset + _NEXTHOP_PROTOCOL_OFFSET]
                     fib = fib or protocol == RouteProtocol.LEARNED

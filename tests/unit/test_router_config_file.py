@@ -1,4 +1,4 @@
-"""Following a configuration file: replaced, broken, gone, right again."""
+"""Following the files of a configuration: replaced, broken, gone, right again."""
 
 from __future__ import annotations
 
@@ -6,27 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from bgp.secret import Secret
-from router.config.document import ConfigError
-from router.config.file import ConfigFile
-from router.config.load import load_settings
-from router.config.settings import AgentSettings
-from router.config.surroundings import Surroundings
+from router.agent.source import SettingsSource
+from router.config.file import DocumentFile, PasswordFiles
 from tests.support.agent import CONFIG
 
 
-def read(path: Path) -> AgentSettings:
-    return load_settings(
-        path.read_text(),
-        source=path.name,
-        surroundings=Surroundings(host_name="h", read_password=lambda _: Secret("x")),
-    )
-
-
 @pytest.fixture
-def file(tmp_path: Path) -> ConfigFile:
+def source(tmp_path: Path) -> SettingsSource:
     (tmp_path / "c.yaml").write_text(CONFIG)
-    return ConfigFile(tmp_path / "c.yaml", read)
+    return SettingsSource(
+        document=DocumentFile(tmp_path / "c.yaml"), cluster=None, host_name="host"
+    )
 
 
 def replace(path: Path, text: str) -> None:
@@ -35,42 +25,59 @@ def replace(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def test_a_file_is_read_once_until_it_changes(file: ConfigFile, tmp_path: Path) -> None:
-    assert file.first().local_asn == 65201
-    assert file.changed() is None
+def test_settings_come_once_until_the_file_changes(source: SettingsSource, tmp_path: Path) -> None:
+    first = source.take(())
+    assert first is not None
+    assert first.local_asn == 65201
+    assert source.take(()) is None
     replace(tmp_path / "c.yaml", CONFIG.replace("65201", "65299"))
-    changed = file.changed()
+    changed = source.take(())
     assert changed is not None
     assert changed.local_asn == 65299
-    assert file.changed() is None
+    assert source.take(()) is None
 
 
-def test_a_wrong_file_is_told_until_it_is_right_again(file: ConfigFile, tmp_path: Path) -> None:
-    file.first()
+def test_a_wrong_file_is_told_until_it_is_right_again(
+    source: SettingsSource, tmp_path: Path
+) -> None:
+    source.take(())
     replace(tmp_path / "c.yaml", CONFIG.replace("65201", "x"))
-    assert file.changed() is None
-    assert "c.yaml: line 3: local_asn" in file.problem
-    assert file.changed() is None
-    assert file.problem
-    replace(tmp_path / "c.yaml", CONFIG)
-    assert file.changed() is not None
-    assert file.problem == ""
+    for _ in range(2):
+        assert source.take(()) is None
+        assert "c.yaml: line 3: local_asn" in source.problem
+    replace(tmp_path / "c.yaml", CONFIG + "\n")
+    assert source.take(()) is None  # the settings are those in force
+    assert source.problem == ""
 
 
 @pytest.mark.parametrize("breaking", ["unlink", "bytes"])
 def test_a_missing_or_binary_file_changes_nothing(
-    file: ConfigFile, tmp_path: Path, breaking: str
+    source: SettingsSource, tmp_path: Path, breaking: str
 ) -> None:
-    file.first()
+    source.take(())
     if breaking == "unlink":
         (tmp_path / "c.yaml").unlink()
     else:
         (tmp_path / "c.yaml").write_bytes(b"\xff\xfe")
-    assert file.changed() is None
-    assert file.problem
+    assert source.take(()) is None
+    assert source.problem
 
 
-def test_the_first_reading_raises(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("a: 1")
-    with pytest.raises(ConfigError):
-        ConfigFile(tmp_path / "c.yaml", read).first()
+def test_a_rotated_password_is_a_change(source: SettingsSource, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("one\n")
+    text = CONFIG.replace("remote_asn: 65101", f"remote_asn: 65101, password_file: {password}")
+    replace(tmp_path / "c.yaml", text)
+    first = source.take(())
+    assert first is not None
+    assert source.take(()) is None
+    replace(password, "two\n")
+    second = source.take(())
+    assert second is not None
+    assert first.peers[0].password != second.peers[0].password
+    assert first.peers[1] == second.peers[1]
+
+
+def test_a_password_is_the_first_line_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "p").write_bytes(b"secret\r\nrest\n")
+    assert PasswordFiles().read(str(tmp_path / "p")).reveal() == b"secret"

@@ -1,0 +1,122 @@
+"""What operators and probes may ask of the agent, and how it ends.
+
+The loop's thread owns the agent; requests reach it through the inbox. Before there are
+settings there is no agent yet: every question gets the reason.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from router.agent import view
+from router.agent.api import Handler, RequestError
+from router.agent.core import RouteAgent
+from router.agent.health import Answer, Probe
+from router.agent.requests import Inbox, Wake
+from router.agent.source import SettingsSource
+
+_ASK_S: Final = 10.0
+_WITHDRAW_S: Final = 10.0
+_PAUSE_S: Final = 0.01
+_LIVE_S: Final = 15.0
+"""A loop that has not turned for so long is not alive: a step of a full table takes 1 s."""
+
+
+class Control:
+    """The agent's door; `agent` is set once there is one."""
+
+    def __init__(self, *, inbox: Inbox, wake: Wake, source: SettingsSource) -> None:
+        """Begin without an agent."""
+        self.agent: RouteAgent | None = None
+        self.ended = False
+        self.withdraw_until: float | None = None
+        self.withdrawn: bool | None = None
+        """The outcome of `stop --withdraw`, once it is known."""
+        self._inbox = inbox
+        self._wake = wake
+        self._source = source
+        self._turned_at = time.monotonic()
+        self._stoppers: list[threading.Event] = []
+
+    # --- the loop's thread ----------------------------------------------------------------------
+
+    def turn(self, pause_s: float) -> None:
+        """Sleep until woken or `pause_s` has passed, then answer what was asked."""
+        self._turned_at = time.monotonic()
+        self._wake.wait(pause_s if self.withdraw_until is None else _PAUSE_S)
+        self._inbox.serve()
+
+    def judge_withdrawal(self, withdrawn: bool, now: float) -> None:
+        """End the agent once everything is withdrawn, or the time for it has passed."""
+        if withdrawn:
+            self.withdrawn = self.ended = True
+        elif self.withdraw_until is not None and now >= self.withdraw_until:
+            self.withdrawn, self.ended = False, True
+
+    def answer_stop(self) -> None:
+        """Let those who asked for the end have their answer before the socket goes."""
+        for stopper in self._stoppers:
+            stopper.set()
+
+    # --- any thread -----------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """End the loop, from a signal."""
+        self.ended = True
+        self._wake()
+
+    def probes(self) -> dict[str, Probe]:
+        """Return kubelet's questions and their answers."""
+        return {"/healthz": self._is_live, "/readyz": self._is_ready}
+
+    def _is_live(self) -> Answer:
+        age_s = time.monotonic() - self._turned_at
+        if age_s > _LIVE_S:
+            return Answer(False, f"the agent's loop has not turned for {age_s:.0f} s")
+        return Answer(True, "the agent's loop turns")
+
+    def _is_ready(self) -> Answer:
+        agent = self.agent
+        if agent is None:
+            return Answer(False, self._source.waiting or self._source.problem)
+        verdict = agent.verdict
+        return Answer(verdict.is_ready, verdict.text)
+
+    def routes(self) -> dict[tuple[str, str], Handler]:
+        """Return the handlers of the local interface."""
+        return {
+            ("GET", "/v1/status"): self._view(lambda agent: view.status(agent, time.monotonic())),
+            ("GET", "/v1/peers"): self._view(lambda agent: view.peers(agent, time.time())),
+            ("GET", "/v1/routes"): self._view(view.routes),
+            ("POST", "/v1/stop"): self._stop,
+        }
+
+    def _view(self, make: Callable[[RouteAgent], Mapping[str, Any]]) -> Handler:
+        def answer(_: Mapping[str, Any]) -> Mapping[str, Any]:
+            agent = self.agent
+            if agent is None:
+                reason = self._source.waiting or self._source.problem
+                raise RequestError(503, f"the route agent waits for its configuration: {reason}")
+            return self._inbox.ask(lambda: make(agent), _ASK_S)
+
+        return answer
+
+    def _stop(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        withdraw = body.get("withdraw", False)
+        if body.keys() - {"withdraw"} or not isinstance(withdraw, bool):
+            raise RequestError(400, 'expected {"withdraw": true} or {"withdraw": false}')
+        done = threading.Event()
+
+        def begin() -> None:
+            self._stoppers.append(done)
+            if withdraw and self.agent is not None:
+                self.withdraw_until = time.monotonic() + _WITHDRAW_S
+            else:
+                self.ended = True
+
+        self._inbox.ask(begin, _ASK_S)
+        done.wait(_WITHDRAW_S + _ASK_S)
+        return {"withdrawn": self.withdrawn}

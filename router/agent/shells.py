@@ -1,0 +1,86 @@
+"""Everything through which the agent touches the world, as it needs it. Types only.
+
+The real ones are in `router.kernel` and `bgp.speaker`; tests put models in their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from bgp.event import Event
+from bgp.peer import SpeakerConfig
+from cni.node_facts import NodeFacts
+from router.agent.forwarding import FibShell
+from router.kernel.monitor import Noticed
+from router.model.link import Address, Links
+
+
+class LinkShell(Protocol):
+    """Observes links; `router.kernel.link.LinkTable` is the real one."""
+
+    def observe(self) -> Links:
+        """Return all links."""
+
+    def advertised(self) -> tuple[str, ...]:
+        """Return the links with a default route from a router advertisement."""
+
+    def gateways(self) -> tuple[Address, ...]:
+        """Return the gateways of the default routes that are not ours."""
+
+
+class MonitorShell(Protocol):
+    """Notices changes; `router.kernel.monitor.Monitor` is the real one."""
+
+    def take(self) -> Noticed:
+        """Return what was noticed since the last call."""
+
+
+class SysctlShell(Protocol):
+    """Reads and writes sysctls; `router.kernel.sysctl.Sysctls` is the real one."""
+
+    def read(self, keys: tuple[str, ...]) -> dict[str, str]:
+        """Return the values of those keys that exist."""
+
+    def write(self, key: str, value: str) -> None:
+        """Write one value."""
+
+
+class SpeakerShell(Protocol):
+    """Speaks BGP; `bgp.speaker.process.Speaker` is the real one."""
+
+    def configure(self, config: SpeakerConfig) -> None:
+        """Make the speaker do what `config` says."""
+
+    def poll(self, now: float) -> tuple[Event, ...]:
+        """Return what happened since the last call."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every established peer has acknowledged exactly what it shall have."""
+
+    @property
+    def due_at(self) -> float:
+        """Monotonic time at which `poll` wants to be called even if nobody wakes."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, if it runs."""
+
+    @property
+    def restarts(self) -> int:
+        """How often it had to be started again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shells:
+    """Everything through which the agent touches the world."""
+
+    fib: FibShell
+    links: LinkShell
+    monitor: MonitorShell
+    sysctls: SysctlShell
+    speaker: SpeakerShell
+    publish: Callable[[NodeFacts], None]
+    """Writes node.json when the facts differ from those it holds."""

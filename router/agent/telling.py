@@ -1,0 +1,78 @@
+"""What the agent tells others about the node: the CNI server and the readiness verdict. PURE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from bgp.nlri import Prefix
+from bgp.session import Session
+from cni.node_facts import NodeFacts
+from router.config.settings import AgentSettings
+from router.reconcile.readiness import Signs
+
+Waiting = tuple[Prefix, str]
+"""A prefix that is not announced, and why."""
+
+_OUTSIDE: Final = frozenset({"configuration", "restart"})
+"""Problems of a new configuration: the one in force goes on working."""
+_FOR_PODS: Final = frozenset({"links", "forwarding"})
+"""Problems that an ADD must wait for; never BGP's (invariant 9)."""
+
+
+def readiness_signs(
+    *,
+    settings: AgentSettings,
+    sessions: Iterable[Session],
+    networks: Iterable[Prefix],
+    waiting: Iterable[Waiting],
+    problems: Mapping[str, str],
+) -> Signs:
+    """Return what readiness is judged by; `sessions` are the established ones."""
+    announced = frozenset(networks)
+    up = tuple(sessions)
+    return Signs(
+        waits_for_pod_cidr=not settings.pod_cidrs,
+        peers=len(settings.peers),
+        established=len(up),
+        peers_behind=tuple(sorted(s.peer for s in up if _is_behind(s, announced))),
+        not_announced=tuple(f"{prefix}: {why}" for prefix, why in waiting),
+        forwarding=problems.get("forwarding", ""),
+        faults=tuple(
+            f"{part}: {text}"
+            for part, text in sorted(problems.items())
+            if part != "forwarding" and part not in _OUTSIDE
+        ),
+    )
+
+
+def _is_behind(session: Session, networks: frozenset[Prefix]) -> bool:
+    """Tell whether the peer has not been sent everything and End-of-RIB yet."""
+    if session.families - session.end_of_rib_sent:
+        return True
+    mine = {network for network in networks if network.family in session.families}
+    return not mine <= session.announced
+
+
+def node_facts(
+    *,
+    settings: AgentSettings,
+    mtu: int,
+    waiting: Iterable[Waiting],
+    problems: Mapping[str, str],
+) -> NodeFacts:
+    """Return what the CNI server must know (design D14); `generation` is the publisher's.
+
+    `mtu` is that of the uplinks in bytes; `waiting` names own pod CIDRs only.
+    """
+    reasons = [f"{part}: {text}" for part, text in problems.items() if part in _FOR_PODS]
+    reasons += [f"{prefix}: {why}" for prefix, why in waiting]
+    return NodeFacts(
+        generation=0,
+        node=settings.node,
+        pod_cidrs=tuple(prefix.to_network() for prefix in settings.pod_cidrs),
+        node_addresses=settings.node_addresses,
+        mtu=settings.mtu or mtu,
+        ready=not reasons,
+        reason="; ".join(reasons),
+    )
