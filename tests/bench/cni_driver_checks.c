@@ -180,8 +180,9 @@ void check_added(const struct plugin *plugin, struct sandbox *sandbox, char *fau
         fault(faults, output[0] ? output : "ADD failed", sandbox);
         return;
     }
-    const char *at = value_of(strstr(output, "\"interfaces\""), "\"name\"", sandbox->host_link,
-                              sizeof sandbox->host_link);
+    value_of(strstr(output, "\"interfaces\""), "\"name\"", sandbox->host_link,
+             sizeof sandbox->host_link);
+    const char *at = output;
     while ((at = value_of(at, "\"address\"", text, sizeof text))) {
         int six = strchr(text, ':') != NULL;
         strcpy(sandbox->address[six], text);

@@ -11,6 +11,7 @@ from typing import Final
 from cni.attachment.alias import Addresses
 from cni.attachment.identity import AttachmentKey
 from cni.attachment.plan import LinkSettings, plan_pod_link
+from router.kernel import podlink_filter_wire as filter_wire
 from router.kernel import podlink_listing as listing
 from router.kernel import podlink_wire as wire
 from router.kernel.message import HEADER_FLAGS_OFFSET, HEADER_SEQ_OFFSET, NLM_F_ACK
@@ -27,16 +28,28 @@ def write_messages(directory: Path) -> tuple[Path, Path]:
     sources = Addresses(ipv4=IPv4Address("10.255.1.1"), ipv6=IPv6Address("fd00:255:1::1"))
     key = AttachmentKey(network="floor", container_id="f" * 64, ifname="eth0")
     plan = plan_pod_link(key, addresses, LinkSettings(mtu=1500, sources=sources))
+    sources = [filter_wire.source_key(_INDEX, address) for address in addresses.each()]
+    ways = [listing.get_route_to(each) for each in addresses.each() if each.version == 6]
     made = directory / "floor"
     made.write_bytes(
         _conversation(b"n", [wire.create(plan.create, _INDEX, _SANDBOX)])
+        + _transaction([filter_wire.add_element(*key) for key in sources])
         + _conversation(b"p", [wire.pack(operation, _INDEX) for operation in plan.sandbox])
         + _conversation(b"n", [wire.pack(operation, _INDEX) for operation in plan.host])
-        + _conversation(b"p", [listing.get_link_at(_INDEX)])
+        + _conversation(b"p", [listing.get_link_at(_INDEX), *ways])
     )
     undo = directory / "floor-undo"
-    undo.write_bytes(_conversation(b"n", [wire.delete(_INDEX)]))
+    undo.write_bytes(
+        _conversation(b"n", [wire.delete(_INDEX)])
+        + _transaction([filter_wire.delete_element(*key) for key in sources])
+    )
     return made, undo
+
+
+def _transaction(requests: Sequence[bytes]) -> bytes:
+    """Put the messages between a transaction's ends; its last but one is acknowledged."""
+    packed = _conversation(b"f", [filter_wire.BEGIN, *requests])[_CONVERSATION.size :]
+    return _CONVERSATION.pack(b"f", len(packed) + len(filter_wire.END)) + packed + filter_wire.END
 
 
 def _conversation(where: bytes, requests: Sequence[bytes]) -> bytes:

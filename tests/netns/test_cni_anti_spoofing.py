@@ -162,10 +162,12 @@ for kind in map(int, sys.argv[1:]):
 
 
 def elements(node: CniNode) -> int:
-    listed = node.namespace.run(["nft", "-j", "list", "table", "inet", "podroute"]).stdout
+    """Count the elements of our table, none while it is not there."""
+    argv = ["nft", "-j", "list", "table", "inet", "podroute"]
+    listed = node.namespace.run(argv, check=False).stdout
     return sum(
         len(entry["set"].get("elem", ()))
-        for entry in json.loads(listed)["nftables"]
+        for entry in json.loads(listed or '{"nftables": []}')["nftables"]
         if "set" in entry
     )
 
