@@ -82,8 +82,10 @@ class Opened:
     """Graceful restart time; None when the capability is absent (RFC 4724)."""
     restarting: bool
     """Its Restart State bit: it keeps what we announced before only until our End-of-RIB."""
+    restart_families: frozenset[int]
+    """Families of its graceful restart capability: those that its restart leaves working."""
     preserved_families: frozenset[int]
-    """Families whose forwarding state it says it kept (F bit)."""
+    """Those whose forwarding state it says it kept over the restart that just was (F bit)."""
     capabilities: frozenset[str]
 
 

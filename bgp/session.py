@@ -139,6 +139,15 @@ class Session:
             return frozenset()
         return self.remote.families & self.local.families
 
+    @property
+    def restart_families(self) -> frozenset[int]:
+        """Families whose routes stay when the peer restarts: both OPENs have the capability."""
+        if self.remote is None or self.local is None:
+            return frozenset()
+        if self.remote.restart_time_s is None or self.local.restart_time_s is None:
+            return frozenset()
+        return self.families & self.remote.restart_families & self.local.restart_families
+
     def announced_in(self, family: int) -> int:
         """Count what we have announced in the family."""
         return sum(1 for prefix in self.announced if prefix.family == family)
@@ -178,6 +187,18 @@ def advance(session: Session, event: PeerEvent, at: float) -> Session:
         case EndOfRib() | Sent() | Updated() | Refreshed():
             return _exchange(_move(session, Input.MESSAGE, at), event)
     assert_never(event)
+
+
+def families_kept(session: Session, event: SessionDown) -> frozenset[int]:
+    """Tell whose routes outlive this end of the session (RFC 4724 section 4.2).
+
+    Only the bare end of the connection is a restart: any NOTIFICATION, sent (the hold timer) or
+    received (a planned end), means that the peer's routes are gone. Without the N bit of RFC 8538
+    there is no exception.
+    """
+    if not session.is_established or session.notification or _NOTIFICATION.fullmatch(event.reason):
+        return frozenset()
+    return session.restart_families
 
 
 def _exchange(session: Session, event: EndOfRib | Sent | Updated | Refreshed) -> Session:

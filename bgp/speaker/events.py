@@ -112,18 +112,19 @@ def _open(neighbor: Json, peer: PeerId) -> Iterator[PeerEvent]:
         families=_families(families),
         restart_time_s=None if restart is None else _number(restart["time"]),
         restarting=restart is not None and "forwarding" in restart["restart-flags"],
-        preserved_families=_preserved(restart),
+        restart_families=_restart_families(restart),
+        preserved_families=_restart_families(restart, "restart"),
         capabilities=frozenset(_text(name) for name in capabilities),
     )
 
 
-def _preserved(restart: Json) -> frozenset[int]:
+def _restart_families(restart: Json, flag: str = "") -> frozenset[int]:
     # ExaBGP's names are misleading: "restart" beside a family is the F bit, "forwarding" in
     # restart-flags is the R bit (bgp/message/open/capability/graceful.py).
     if restart is None:
         return frozenset()
     flags = restart["address-family-flags"]
-    return _families([name for name in flags if "restart" in flags[name]])
+    return _families([name for name in flags if not flag or flag in flags[name]])
 
 
 def _notification(neighbor: Json, peer: PeerId) -> Iterator[PeerEvent]:

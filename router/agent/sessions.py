@@ -1,8 +1,10 @@
 """What every peer's session is doing, and what its events mean for the RIB.
 
 The speaker's death and a peer's are different: when the speaker dies, every path stays as
-stale until learned again or a bound; when a session ends while the speaker lives, its paths
-go at once.
+stale until learned again or a bound. A session that ends while the speaker lives takes its paths
+along, unless its peer restarts gracefully and we are its helper (RFC 4724 section 4.2): a bare end
+of the connection, both OPENs had the capability for the family. Then they stay as stale until the
+peer's End-of-RIB, at most for its restart time until it is back and for our deferral time then.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ class Sessions:
         self.after_start = Deferral.begin(self._everything(), now, deferral_s)
         """Holds back the removal of kernel routes found at start."""
         self._after_speaker = Deferral()
+        self._helping: dict[PeerId, Deferral] = {}
+        """Per peer that restarts, what its stale paths wait for."""
 
     def _everything(self) -> Iterator[Awaited]:
         for peer in self._settings.values():
@@ -77,6 +81,7 @@ class Sessions:
         self._deferral_s = deferral_s
         self.after_start = self.after_start.without(gone)
         self._after_speaker = self._after_speaker.without(gone)
+        self._helping = {n: d for n, d in self._helping.items() if n in wanted}
         if self.after_start.holds(now):
             added = [item for item in self._everything() if item.peer in new]
             self.after_start = self.after_start.adding(added)
@@ -88,7 +93,7 @@ class Sessions:
         elif isinstance(event, SpeakerExited):
             self._speaker_gone(event, now=now, at=at)
         elif isinstance(event, PeerEvent):
-            return self._peer_event(event, at)
+            return self._peer_event(event, now=now, at=at)
         return None
 
     def _speaker_gone(self, event: SpeakerExited, *, now: float, at: float) -> None:
@@ -98,7 +103,7 @@ class Sessions:
             self._rib.mark_stale(name)
         self._after_speaker = Deferral.begin(self._everything(), now, self._deferral_s)
 
-    def _peer_event(self, event: PeerEvent, at: float) -> PeerId | None:
+    def _peer_event(self, event: PeerEvent, *, now: float, at: float) -> PeerId | None:
         before = self._sessions.get(event.peer)
         if before is None:
             return None
@@ -111,21 +116,64 @@ class Sessions:
             return None
         self._sessions[event.peer] = after
         if isinstance(event, EndOfRib):
-            self.after_start = self.after_start.received(event.peer, event.family)
-            self._after_speaker = self._after_speaker.received(event.peer, event.family)
+            self._end_of_rib(event)
         if isinstance(event, SessionUp):
             _log.info("session established", extra={"peer": event.peer})
+            self._back(after, now)
         if isinstance(event, SessionDown) and before.is_established:
-            _log.warning("session down", extra={"peer": event.peer, "reason": after.last_down})
-            self._rib.drop(event.peer)
-            return event.peer
+            kept = bgp_session.families_kept(before, event)
+            fields = {"peer": event.peer, "reason": after.last_down, "kept": sorted(kept)}
+            _log.warning("session down", extra=fields)
+            return self._lost(after, kept, now)
         return None
+
+    def _end_of_rib(self, event: EndOfRib) -> None:
+        self.after_start = self.after_start.received(event.peer, event.family)
+        self._after_speaker = self._after_speaker.received(event.peer, event.family)
+        helped = self._helping.pop(event.peer, Deferral()).received(event.peer, event.family)
+        if helped.awaited:
+            self._helping[event.peer] = helped
+
+    def _lost(self, session: Session, kept: frozenset[int], now: float) -> PeerId | None:
+        """Give up the paths of a session that ended; return its peer if none stay."""
+        peer = session.peer
+        self._helping.pop(peer, None)
+        if not kept or session.remote is None or session.remote.restart_time_s is None:
+            self._rib.drop(peer)
+            return peer
+        self._rib.mark_stale(peer, drop_older=True)
+        for family in self._settings[peer].families - kept:
+            self._rib.sweep_stale(peer, family)
+        awaited = [Awaited(peer, family) for family in kept]
+        self._helping[peer] = Deferral.begin(awaited, now, session.remote.restart_time_s)
+        return None
+
+    def _back(self, session: Session, now: float) -> None:
+        """Follow a restarted peer's return: what it did not preserve goes at once."""
+        peer = session.peer
+        helped = self._helping.pop(peer, None)
+        if helped is None or session.remote is None:
+            return
+        kept = session.restart_families & session.remote.preserved_families
+        lost = {item for item in helped.awaited if item.family not in kept}
+        for item in lost:
+            self._sweep(item)
+        if helped.awaited - lost:
+            self._helping[peer] = Deferral.begin(helped.awaited - lost, now, self._deferral_s)
+
+    def _sweep(self, awaited: Awaited) -> None:
+        swept = self._rib.sweep_stale(awaited.peer, awaited.family)
+        if swept:
+            _log.warning("stale paths dropped", extra={"peer": awaited.peer, "paths": swept})
 
     def expire(self, now: float) -> None:
         """Drop stale paths that were not learned again in time."""
         if self._after_speaker.awaited and not self._after_speaker.holds(now):
-            for peer, family in sorted(self._after_speaker.awaited):
-                swept = self._rib.sweep_stale(peer, family)
-                if swept:
-                    _log.warning("stale paths dropped", extra={"peer": peer, "paths": swept})
+            for awaited in sorted(self._after_speaker.awaited):
+                self._sweep(awaited)
             self._after_speaker = Deferral()
+        for peer, helped in tuple(self._helping.items()):
+            if not helped.holds(now):
+                del self._helping[peer]
+                for awaited in sorted(helped.awaited):
+                    self._sweep(awaited)

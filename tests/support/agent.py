@@ -213,11 +213,11 @@ class Bench:
         self.speaker.events += events
         self.agent.step()
 
-    def establish(self, *names: str) -> None:
+    def establish(self, *names: str, restart_time_s: int | None = None) -> None:
         """Bring sessions up, as a speaker that has just started tells it."""
         self.step(SpeakerStarted(pid=7))
         for name in names:
-            self.step(*establishing(name))
+            self.step(*establishing(name, restart_time_s))
 
     def routes(self) -> dict[str, set[str]]:
         """Return prefix -> gateways of the model kernel."""
@@ -236,7 +236,10 @@ def _settings(config: str) -> AgentSettings:
     )
 
 
-def establishing(name: str) -> tuple[Event, ...]:
+def establishing(
+    name: str, restart_time_s: int | None = None, *, preserved: bool = True
+) -> tuple[Event, ...]:
+    """Return the events of a new session; with a restart time, the peer has graceful restart."""
     peer = PeerId(name)
     opened = [
         Opened(
@@ -246,9 +249,12 @@ def establishing(name: str) -> tuple[Event, ...]:
             hold_time_s=9,
             router_id="10.0.0.1",
             families=frozenset({4}),
-            restart_time_s=120,
+            restart_time_s=120 if direction is Direction.SENT else restart_time_s,
             restarting=False,
-            preserved_families=frozenset({4}),
+            restart_families=frozenset(
+                {4} if direction is Direction.SENT or restart_time_s else ()
+            ),
+            preserved_families=frozenset({4} if preserved else ()),
             capabilities=frozenset(),
         )
         for direction in Direction

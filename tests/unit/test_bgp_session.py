@@ -50,6 +50,7 @@ def opened(direction: Direction, hold_time_s: int = 9, **changes: Any) -> Opened
         "families": frozenset({4}),
         "restart_time_s": 120,
         "restarting": False,
+        "restart_families": frozenset({4}),
         "preserved_families": frozenset(),
         "capabilities": frozenset(),
     }

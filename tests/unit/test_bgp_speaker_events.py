@@ -103,6 +103,7 @@ def test_open() -> None:
         families=frozenset({4}),
         restart_time_s=120,
         restarting=True,
+        restart_families=frozenset({4, 6}),
         preserved_families=frozenset({4}),
         capabilities=frozenset(
             {"multiprotocol", "route-refresh", "graceful restart", "asn4", "unknown"}

@@ -39,6 +39,7 @@ def opened(name: str, hold_time_s: int) -> Opened:
         families=frozenset({4}),
         restart_time_s=None,
         restarting=False,
+        restart_families=frozenset(),
         preserved_families=frozenset(),
         capabilities=frozenset(),
     )
