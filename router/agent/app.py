@@ -129,6 +129,7 @@ def run_router(options: Options) -> int:
             ),
             Metrics(learned=LEARNED_METRIC, default=LEARNED_DEFAULT_METRIC),
             resumed=node_file.exists(),
+            expects_pod_cidrs=cluster is not None,
         )
         control.agent = agent
         _log.info("route agent started", extra={"node": settings.node})

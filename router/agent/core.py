@@ -45,13 +45,16 @@ class RouteAgent:
         metrics: Metrics,
         *,
         resumed: bool = False,
+        expects_pod_cidrs: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """Start nothing yet: the first `step` does.
 
-        `resumed` means that an agent ran before us since boot.
+        `resumed` means that an agent ran before us since boot, `expects_pod_cidrs` that a
+        node without any is not ready (cluster mode).
         """
+        self._expects_pod_cidrs = expects_pod_cidrs
         self.settings = settings
         self.shells = shells
         self._monotonic = monotonic
@@ -200,6 +203,7 @@ class RouteAgent:
             networks=self._configured.networks if self._configured is not None else (),
             waiting=self.announcing.waiting,
             problems=self.problems,
+            expects_pod_cidrs=self._expects_pod_cidrs,
         )
 
     def _facts(self) -> NodeFacts:

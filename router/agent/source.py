@@ -143,7 +143,12 @@ def _facts(view: ClusterView | None) -> tuple[Any, ...]:
         return ()
     node: NodeView | None = view.node.value
     secrets: Mapping[SecretRef, Secret] = view.secrets
-    return (node, view.node.presence, tuple(sorted(secrets.items(), key=lambda item: item[0])))
+    return (
+        node,
+        view.node.presence,
+        tuple(sorted(secrets.items(), key=lambda item: item[0])),
+        tuple(sorted(view.secret_problems.items())),
+    )
 
 
 def _secret(view: ClusterView | None, ref: SecretRef) -> Secret:

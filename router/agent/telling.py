@@ -27,12 +27,17 @@ def readiness_signs(
     networks: Iterable[Prefix],
     waiting: Iterable[Waiting],
     problems: Mapping[str, str],
+    expects_pod_cidrs: bool,
 ) -> Signs:
-    """Return what readiness is judged by; `sessions` are the established ones."""
+    """Return what readiness is judged by; `sessions` are the established ones.
+
+    `expects_pod_cidrs` is for cluster mode, where they come from the API; in a file, a node
+    without pods is what the operator wrote.
+    """
     announced = frozenset(networks)
     up = tuple(sessions)
     return Signs(
-        waits_for_pod_cidr=not settings.pod_cidrs,
+        waits_for_pod_cidr=expects_pod_cidrs and not settings.pod_cidrs,
         peers=len(settings.peers),
         established=len(up),
         peers_behind=tuple(sorted(s.peer for s in up if _is_behind(s, announced))),
