@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -330,6 +331,7 @@ def test_an_untrusted_server_is_not_talked_to(tmp_path: Path) -> None:
             assert api.requests() == []
         finally:
             cluster.close()
+    gc.collect()
 
 
 def test_addresses_of_the_api_server() -> None:
@@ -345,8 +347,8 @@ def test_addresses_of_the_api_server() -> None:
 
 @pytest.mark.timeout(60)
 def test_twenty_agents_and_an_outage_make_no_storm(api: FakeApi, start: Start) -> None:
-    """The ten minutes of an outage, a hundred times faster: bounds scale with the pace."""
-    pace = replace(PACE, first_s=0.01 * 100, longest_s=0.6, least_s=0.01)
+    """A long outage made short: the bounds scale with the pace."""
+    pace = replace(PACE, first_s=0.6, longest_s=0.6, least_s=0.01)
     agents = [start(pace=pace, config_map="") for _ in range(20)]
     for agent in agents:
         connected(agent)
@@ -354,9 +356,12 @@ def test_twenty_agents_and_an_outage_make_no_storm(api: FakeApi, start: Start) -
     begin = time.monotonic()
     api.fail(action="status", status=503)
     api.cut()
-    wait_until(lambda: time.monotonic() - begin > 6, deadline_s=10, what="the outage's end")
-    during = len(api.requests("watch")) - 20
-    assert 20 < during <= 20 * (6 / (pace.longest_s / 2) + 3)
+    tries = 12
+    wait_until(
+        lambda: len(api.requests("watch")) >= 20 * (1 + tries), deadline_s=30, what="many tries"
+    )
+    # As a whole never faster than each with its shortest wait.
+    assert time.monotonic() - begin >= (tries - 1) * pace.longest_s / 2
     api.faults.clear()
     for agent in agents:
         connected(agent)
