@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+from router.cli.bfd import add_bfd
 from router.cli.cni import add_cni
 from router.cli.pods import add_pods
 from router.cli.router import add_router
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_daemons(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_router(commands, _add_logging)
     add_cni(commands, _add_logging)
+    add_bfd(commands, _add_logging)
     stop = commands.add_parser("stop", help="end the route agent of this node")
     stop.add_argument(
         "--withdraw",

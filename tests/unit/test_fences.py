@@ -37,6 +37,8 @@ PURE = (
 )
 SHELLS = tuple(
     f"bgp/speaker/{name}.py" for name in ("child", "launch", "link", "output", "process", "relay")
+) + tuple(
+    f"bgp/bfd/{name}.py" for name in ("control", "daemon", "keeper", "priority", "sockets", "store")
 )
 IMPURE = frozenset({
     "asyncio", "ctypes", "fcntl", "multiprocessing", "os", "pyroute2", "random", "secrets",
