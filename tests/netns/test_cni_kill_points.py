@@ -1,144 +1,230 @@
-"""The server killed -9 before and after every kernel operation of ADD, DEL and GC.
+"""The server killed -9 before and after every operation it asks of the kernel.
 
-After each death a new server starts, and everything must be as if the call had never been made, or
-had been made whole: no link without a pod, no address taken without an attachment, no DEL lost.
+Every netlink message, every socket and file operation of ADD, DEL and GC, of an ADD that fails, of
+a start with links and a spool left over, of a planned end, and of the shim while it spools. After
+each death a new server starts, and everything must be as if the call had never been made, or had
+been made whole: no link without a pod, no address taken without an attachment, no DEL lost.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.support.cni_node import RUN_DIR, SERVER, CniNode, build_shim, first_packet_passes
+from cni.shim.build import build
+from tests.support.cni_node import RUN_DIR, Answer, CniNode, build_shim
+from tests.support.death.sweep import CIDRS, KEEP, PROGRAM, Scenario, Sweep, Tally
+from tests.support.death.switch import DeathSwitch, build_switch
 from tests.support.netns import Namespace
-from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.netns
 
-# Dies at the n-th conversation with the kernel after the file appeared, before or after it.
-DEADLY = """
-import os, signal
-from router.kernel.channel import Channel
-
-def deadly(conversation):
-    def converse(*arguments):
-        if os.path.exists("/run/podroute/kill"):
-            with open("/run/podroute/kill") as file:
-                at, moment = file.read().split()
-            counted.append(1)
-            if len(counted) == int(at) and moment == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
-            result = conversation(*arguments)
-            if len(counted) == int(at):
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
-        return conversation(*arguments)
-    return converse
-
-counted = []
-Channel._send_chunk = deadly(Channel._send_chunk)
-Channel._dump_once = deadly(Channel._dump_once)
-"""
+MIN_POINTS = 60
+KEEP_ONLY = {
+    "cniVersion": "1.1.0",
+    "cni.dev/valid-attachments": [{"containerID": f"container-{KEEP}", "ifname": "eth0"}],
+}
+ALL_FREE = [f"10.244.1.{number}" for number in (1, 2, 8)]
 
 
 @pytest.fixture
-def node(
-    make_namespace: Callable[[str], Namespace], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CniNode]:
-    shim = build_shim(tmp_path_factory.mktemp("shim"))
-    with contextlib.closing(CniNode(make_namespace("node1"), shim)) as node:
-        node.facts("10.244.1.0/24", "fd00:244:1::/64")
-        node.program = DEADLY + SERVER
-        node.start()
-        for name in ("keep", "a", "b"):
-            node.sandbox(name)
-        node.add("keep")
-        yield node
+def sweep(
+    make_namespace: Callable[[str], Namespace], tmp_path: Path
+) -> Iterator[Callable[[Scenario], Sweep]]:
+    with contextlib.ExitStack() as stack:
+        made: list[str] = []
+
+        def make(scenario: Scenario) -> Sweep:
+            made.append(scenario.name)
+            namespace = make_namespace(f"node{len(made)}")
+            node = stack.enter_context(contextlib.closing(CniNode(namespace, shim)))
+            control = tmp_path / f"control{len(made)}"
+            switch = stack.enter_context(
+                contextlib.closing(DeathSwitch(library, control, str(control)))
+            )
+            node.facts(*CIDRS)
+            node.program = PROGRAM
+            node.server_environment = switch.environment
+            node.start()
+            for name in (KEEP, "a", "b"):
+                node.sandbox(name)
+            node.add(KEEP)
+            return Sweep(node, switch)
+
+        shim = build_shim(tmp_path)
+        library = build_switch(tmp_path)
+        # Preloading needs a dynamic executable.
+        build(tmp_path / "dynamic-shim", compiler="gcc", flags=("-O1",))
+        yield make
 
 
-def points(conversations: int) -> Iterator[tuple[int, str]]:
-    return ((at, moment) for at in range(1, conversations + 1) for moment in ("before", "after"))
+def call(node: CniNode, command: str, *names: str) -> Answer:
+    """Call for each of the pods; return the last answer."""
+    answers = [node.call(command, name) for name in names]
+    return answers[-1]
 
 
-def arm(node: CniNode, at: int, moment: str) -> None:
-    node.namespace.run(["sh", "-c", f"echo {at} {moment} > {RUN_DIR}/kill"])
+def answered_or_undone(node: CniNode, answer: Answer | None) -> set[str]:
+    """Check what the runtime saw of an ADD; return the pods it has a right to."""
+    assert answer is not None
+    if answer.exit_code == 0:
+        return {"a"}
+    assert answer.body["code"] == 11, answer.stdout
+    return set()
 
 
-def start_again(node: CniNode) -> None:
-    """Wait for the death, which may come after the caller's answer, and start a new server."""
-    assert node.server is not None
-    node.server.wait(timeout=10)
-    node.namespace.run(["rm", f"{RUN_DIR}/kill"])
-    node.start()
-    wait_until(lambda: not node.spooled(), deadline_s=5, what="the spool is empty")
+def deleted(node: CniNode, answer: Answer | None) -> set[str]:
+    assert answer is not None
+    assert (answer.exit_code, answer.stdout) == (0, "")
+    return set()
 
 
-def survives(node: CniNode) -> None:
-    """Check that there were no more conversations than those the server died at."""
-    assert node.server is not None
-    assert node.server.poll() is None
-    node.sandbox("last")
-    node.namespace.run(["rm", f"{RUN_DIR}/kill"])
-    node.add("last")
-    node.delete("last")
+def collected(node: CniNode, answer: Answer | None) -> set[str]:
+    assert answer is not None
+    assert answer.exit_code == 0 or answer.body["code"] == 11
+    assert node.call("GC", "", config=KEEP_ONLY).exit_code == 0
+    return set()
 
 
-def only_keep_is_left(node: CniNode) -> None:
-    assert len(node.links()) == 1
-    assert node.pod_routes() == ["10.244.1.1", "fd00:244:1::1"]
-    for name in ("a", "b"):
-        assert "eth0" not in node.in_pod(name, "ip", "link")
-    for address in ("10.244.1.1", "fd00:244:1::1"):
-        first_packet_passes(node, "keep", address)
+def block_addresses(node: CniNode) -> None:
+    """Put foreign routes to every free address: an ADD fails at its last operation."""
+    for address in ALL_FREE[1:]:
+        node.namespace.run(["ip", "route", "add", f"{address}/32", "dev", "lo"])
 
 
-def test_add(node: CniNode) -> None:
-    for at, moment in points(4):
-        arm(node, at, moment)
-        answer = node.call("ADD", "a")
-        assert answer.body["code"] == 11, (at, moment)
-        start_again(node)
-        only_keep_is_left(node)
-        for address in node.add("a").addresses:
-            first_packet_passes(node, "a", address)
-        node.delete("a")
-        only_keep_is_left(node)
-    arm(node, 5, "before")
+def refused(node: CniNode, answer: Answer | None) -> set[str]:
+    assert answer is not None
+    assert answer.body["code"] in (11, 103), answer.stdout
+    node.namespace.run(["ip", "route", "flush", "dev", "lo", "proto", "boot"])
+    return set()
+
+
+def leave_work_for_the_next_start(node: CniNode) -> None:
+    """Leave an unfinished link, one whose removal had begun, rubbish, and a spooled DEL."""
     node.add("a")
-    survives(node)
-
-
-def test_del(node: CniNode) -> None:
-    for at, moment in points(1):
-        node.add("a")
-        arm(node, at, moment)
-        node.delete("a")
-        start_again(node)
-        only_keep_is_left(node)
-    node.add("a")
-    arm(node, 2, "before")
+    node.stop(signal.SIGKILL)
     node.delete("a")
-    survives(node)
-    only_keep_is_left(node)
+    for name, group in (("podunfinished", 0x7072), ("podcondemned", 0x70720007)):
+        argv = ["ip", "link", "add", name, "group", str(group), "type", "veth"]
+        node.namespace.run([*argv, "peer", "name", f"{name[:8]}peer"])
+    (node.root / RUN_DIR[1:] / "spool/rubbish").write_bytes(b"x")
+    (node.root / "run/count").touch()
 
 
-def test_gc(node: CniNode) -> None:
-    valid = [{"containerID": "container-keep", "ifname": "eth0"}]
-    config = {"cniVersion": "1.1.0", "cni.dev/valid-attachments": valid}
-    for at, moment in points(2):
-        node.add("a")
-        node.add("b")
-        arm(node, at, moment)
-        answer = node.call("GC", "", config=config)
-        assert answer.exit_code == 0 or answer.body["code"] == 11
-        start_again(node)
-        assert node.call("GC", "", config=config).exit_code == 0
-        only_keep_is_left(node)
+def start(node: CniNode) -> None:
+    node.start(wait=False)
+    assert node.server is not None
+    with contextlib.suppress(AssertionError):
+        node.wait_serving()
+
+
+def started(node: CniNode, answer: Answer | None) -> set[str]:
+    for left in ("podunfinpeer", "podcondepeer"):
+        assert left not in node.links()
+    return set()
+
+
+def terminate(node: CniNode) -> None:
+    assert node.server is not None
+    os.kill(node.server_pid, signal.SIGTERM)
+    node.server.wait(timeout=10)
+    node.server = None
+
+
+def spool_without_server(node: CniNode) -> Answer:
+    """DEL through a shim that may die; the runtime calls again when it did."""
+    argv = ["env", *(f"{key}={value}" for key, value in node.server_environment.items())]
+    shim = node.shim.with_name("dynamic-shim")
+    node.namespace.run(
+        [*argv, str(shim)],
+        check=False,
+        env=node.environment("DEL", "a"),
+        input='{"cniVersion":"1.0.0","name":"podroute","type":"podroute"}',
+    )
+    return node.call("DEL", "a")
+
+
+def spooled(node: CniNode, answer: Answer | None) -> set[str]:
+    """What a dead shim left half written goes when it is old enough."""
+    deleted(node, answer)
+    for name in node.spooled():
+        if name.startswith("."):
+            os.utime(node.root / RUN_DIR[1:] / "spool" / name, (0, 0))
+    node.stop()
+    node.start()
+    return set()
+
+
+def stop_with_pod(node: CniNode) -> None:
     node.add("a")
-    node.add("b")
-    arm(node, 3, "before")
-    assert node.call("GC", "", config=config).exit_code == 0
-    only_keep_is_left(node)
-    survives(node)
+    node.stop()
+
+
+ADD = Scenario(
+    name="ADD",
+    prepare=lambda node: None,
+    act=lambda node: call(node, "ADD", "a"),
+    settle=answered_or_undone,
+)
+DEL = Scenario(
+    name="DEL",
+    prepare=lambda node: node.add("a"),
+    act=lambda node: call(node, "DEL", "a"),
+    settle=deleted,
+)
+GC = Scenario(
+    name="GC",
+    prepare=lambda node: call(node, "ADD", "a", "b"),
+    act=lambda node: node.call("GC", "", config=KEEP_ONLY),
+    settle=collected,
+)
+REFUSED_ADD = Scenario(
+    name="refused ADD",
+    prepare=block_addresses,
+    act=lambda node: call(node, "ADD", "a"),
+    settle=refused,
+)
+START = Scenario(
+    name="start",
+    prepare=leave_work_for_the_next_start,
+    act=start,
+    settle=started,
+    counts_start=True,
+)
+STOP = Scenario(
+    name="stop",
+    prepare=lambda node: node.add("a"),
+    act=terminate,
+    settle=lambda node, answer: {"a"},
+)
+SPOOL = Scenario(name="spool", prepare=stop_with_pod, act=spool_without_server, settle=spooled)
+ALL = (ADD, DEL, GC, REFUSED_ADD, START, STOP, SPOOL)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_kill_point(
+    sweep: Callable[[Scenario], Sweep], capsys: pytest.CaptureFixture[str]
+) -> None:
+    total = Tally()
+    for scenario in ALL:
+        tally = sweep(scenario).run(scenario)
+        with capsys.disabled():
+            print(f"\n{scenario.name}: {tally}")
+        total.add(tally)
+    with capsys.disabled():
+        print(f"in all: {total}")
+    assert not total.faults, "\n".join(total.faults)
+    assert len(total.points) >= MIN_POINTS
+
+
+@pytest.mark.parametrize("scenario", [ADD, DEL, GC], ids=lambda scenario: scenario.name)
+def test_some_kill_points(sweep: Callable[[Scenario], Sweep], scenario: Scenario) -> None:
+    tally = sweep(scenario).run(scenario, stride=9)
+    assert not tally.faults, "\n".join(tally.faults)
+    assert tally.points

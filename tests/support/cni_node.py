@@ -60,7 +60,8 @@ class CniNode:
         self.shim = shim
         self.server: subprocess.Popen[str] | None = None
         self.program = SERVER
-        self._starts = 0
+        self.server_environment: dict[str, str] = {}
+        self._log_before_start = 0
         for address in ("10.255.1.1/32", "fd00:255:1::1/128"):
             namespace.run(["ip", "addr", "add", address, "dev", "lo"])
         namespace.write_sysctl("net.ipv4.ip_forward", 1)
@@ -93,13 +94,18 @@ class CniNode:
 
     def start(self, *, wait: bool = True) -> None:
         """Start the server; with ``wait``, until it serves."""
-        self._starts += 1
+        self._log_before_start = len(self.log())
         log = f"{RUN_DIR}/log"
         self.namespace.run(["mkdir", "-p", "-m", "700", RUN_DIR])
         self.server = self.namespace.popen(
             ["sh", "-c", f'exec "$0" -c "$1" >> {log} 2>&1', sys.executable, self.program],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                **self.server_environment,
+            },
         )
         if wait:
             self.wait_serving()
@@ -111,7 +117,7 @@ class CniNode:
             log = self.log()
             if self.server is not None and self.server.poll() is not None:
                 raise AssertionError(f"server ended: {log}")
-            if log.count("serving INFO") < self._starts:
+            if "serving INFO" not in log[self._log_before_start :]:
                 raise NotYetError(log)
             return True
 
@@ -119,7 +125,13 @@ class CniNode:
 
     def log(self) -> str:
         """Return what the servers of this node have logged."""
-        return self.namespace.run(["cat", f"{RUN_DIR}/log"], check=False).stdout
+        log = self.root / RUN_DIR[1:] / "log"
+        return log.read_text(encoding="utf-8") if log.exists() else ""
+
+    @property
+    def root(self) -> Path:
+        """Return the node's root directory as we see it."""
+        return Path(f"/proc/{self.namespace.pid}/root")
 
     @property
     def server_pid(self) -> int:
@@ -214,8 +226,8 @@ class CniNode:
 
     def spooled(self) -> list[str]:
         """Return the names in the spool, temporary ones included."""
-        listed = self.namespace.run(["ls", "-A", f"{RUN_DIR}/spool"], check=False).stdout
-        return listed.split()
+        directory = self.root / RUN_DIR[1:] / "spool"
+        return sorted(path.name for path in directory.iterdir()) if directory.exists() else []
 
 
 def first_packet_passes(node: CniNode, sandbox: str, address: str) -> None:
