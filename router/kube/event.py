@@ -80,10 +80,8 @@ class EventWriter:
             await self._woken.wait()
             self._woken.clear()
             while self._queue and self._node is not None:
-                wait_s = self.budget.wait_s(self.clock.monotonic())
-                if wait_s > 0:
-                    await self.clock.sleep(wait_s)
-                self.budget.take(self.clock.monotonic())
+                while not self.budget.take(self.clock.monotonic()):
+                    await self.clock.sleep(self.budget.wait_s(self.clock.monotonic()))
                 await self._send(self._queue.popleft(), self._node)
 
     async def _send(self, note: Note, node: NodeView) -> None:

@@ -7,6 +7,10 @@ each delay, agents that lost the API server at the same moment come back spread 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+_WHOLE: Final = 1.0 - 1e-6
+"""Who waited exactly as long as told must not be a rounding error short of a whole token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +68,13 @@ class Budget:
     burst: int
     refill_s: float
     """Seconds until one more request is allowed."""
-    _tokens: float = -1.0
-    _at: float = 0.0
+    _tokens: float = 0.0
+    _at: float | None = None
 
     def take(self, now: float) -> bool:
         """Use one request if there is one."""
         self._fill(now)
-        if self._tokens < 1.0:
+        if self._tokens < _WHOLE:
             return False
         self._tokens -= 1.0
         return True
@@ -78,11 +82,9 @@ class Budget:
     def wait_s(self, now: float) -> float:
         """Return how long until the next request is allowed; 0 if one is."""
         self._fill(now)
-        return max(0.0, (1.0 - self._tokens) * self.refill_s)
+        return 0.0 if self._tokens >= _WHOLE else (1.0 - self._tokens) * self.refill_s
 
     def _fill(self, now: float) -> None:
-        if self._tokens < 0:
-            self._tokens = float(self.burst)
-        else:
-            self._tokens = min(float(self.burst), self._tokens + (now - self._at) / self.refill_s)
+        gained = self.burst if self._at is None else (now - self._at) / self.refill_s
+        self._tokens = min(float(self.burst), self._tokens + gained)
         self._at = now

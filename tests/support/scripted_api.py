@@ -31,6 +31,8 @@ class ScriptedApi:
     ends_at_once: bool = False
     """Whether each watch ends as soon as it begins."""
     found: dict[str, Any] | None = None
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Answers for other paths."""
     version: int = 10
     asked: list[Asked] = field(default_factory=list)
     streams: set[asyncio.Queue[bytes | KubeError]] = field(default_factory=set)
@@ -57,6 +59,8 @@ class ScriptedApi:
         self._note(call, "list" if call.method == "GET" else call.method.lower())
         if self.fault is not None:
             raise self.fault
+        if call.path in self.others:
+            return self.others[call.path]
         self.expired = False
         items = [self.found] if self.found else []
         return {"metadata": {"resourceVersion": str(self.version)}, "items": items}
