@@ -127,6 +127,10 @@ class Attacher:
             raise
         attachment, result = self._attach(order, addresses, mtu, sandbox)
         if caller.answer(0, result):
+            # Behind the answer: nobody waits for it.
+            environment = call.environment
+            label = make_label(environment.args, environment.netns, self._clocks.wall())
+            self._labels.put(attachment.link, label)
             took_s = self._clocks.monotonic() - started_s
             log.info("attachment added", extra=attachment_fields(attachment, took_s))
         else:
@@ -168,10 +172,6 @@ class Attacher:
             key=order.key, addresses=addresses, link=plan.create.host_name, index=created.index
         )
         self._registry.add(attachment)
-        environment = order.call.environment
-        self._labels.put(
-            attachment.link, make_label(environment.args, environment.netns, self._clocks.wall())
-        )
         try:
             return attachment, order.result(plan, addresses, created.beside)
         except BaseException:

@@ -32,11 +32,16 @@ class Labels:
             log.warning("label stays", extra={"link": link, "error": str(error)})
 
     def each(self) -> dict[str, Label]:
-        """Return all labels."""
-        return {name: parse_label(content) for name, content in self._records.each().items()}
+        """Return all labels, none if they cannot be read."""
+        try:
+            contents = self._records.each()
+        except OSError as error:
+            log.warning("labels not read", extra={"error": str(error)})
+            return {}
+        return {name: parse_label(content) for name, content in contents.items()}
 
     def keep_only(self, links: Collection[str]) -> None:
         """Drop the labels of links that left while no server ran."""
-        for name in self._records.each():
+        for name in self.each():
             if name not in links:
                 self.drop(name)

@@ -29,6 +29,7 @@ from cni.spec.errors import (
     AttachmentExistsError,
     CheckFailedError,
     InvalidConfigurationError,
+    IoError,
     TryAgainLaterError,
     UnknownContainerError,
 )
@@ -73,8 +74,13 @@ class LeaseCalls:
     def sweep(self) -> None:
         """End the leases whose sandbox is gone."""
         for lease in self._leases:
-            if lease.sandbox is not None and is_gone(lease.sandbox):
+            if lease.sandbox is None or not is_gone(lease.sandbox):
+                continue
+            try:
                 self._leases.end(lease)
+            except IoError as error:
+                log.error("lease stays", extra={**_fields(lease), "error": str(error)})
+            else:
                 log.info("lease ended with its sandbox", extra=_fields(lease))
 
     def _add(self, call: Call, caller: Caller) -> bytes:
@@ -183,7 +189,7 @@ class LeaseCalls:
                 try:
                     self._leases.end(lease)
                     log.info("lease collected", extra=_fields(lease))
-                except Exception as error:
+                except IoError as error:
                     failures.append(str(error))
         if failures:
             raise TryAgainLaterError("; ".join(failures))

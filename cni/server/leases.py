@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 
@@ -47,7 +48,8 @@ class Leases:
                 self._addressing.take(lease.key, lease.addresses)
             except (MalformedLeaseError, AddressTakenError) as error:
                 log.error("lease dropped", extra={"file": name, "error": str(error)})
-                self._records.drop(name)
+                with contextlib.suppress(OSError):
+                    self._records.drop(name)
                 continue
             self._by_key[lease.key] = lease
 

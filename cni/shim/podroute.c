@@ -66,10 +66,11 @@ static int without_server(const char *command, enum outcome outcome, const struc
     }
     if (strcmp(command, "ADD") == 0 && outcome == UNKNOWN) {
         struct buffer undo = {0};
-        if (build_request(&undo, input, "DEL") == 0)
-            (void)spool(&undo);
+        int kept = build_request(&undo, input, "DEL") == 0 && spool(&undo) == 0;
         return fail(CODE_TRY_AGAIN, "try again later: the CNI server did not answer",
-                    "a DEL of this attachment is kept for its next start");
+                    kept ? "a DEL of this attachment is kept for its next start"
+                         : "no DEL of this attachment can be kept: what was made of it stays "
+                           "until the runtime's DEL or GC");
     }
     if (strcmp(command, "STATUS") == 0)
         return fail(CODE_NOT_AVAILABLE, "plugin not available: no CNI server answers",

@@ -48,9 +48,9 @@ def add_cni(
 
 
 def _run_server(options: argparse.Namespace) -> int:
-    from cni.server.app import ServerSettings, serve  # noqa: PLC0415  only what runs is imported
-    from router.agent.logs import set_up_logs  # noqa: PLC0415
-    from router.kernel.podlink import open_dataplane  # noqa: PLC0415
+    from cni.server.app import ServerSettings, serve
+    from router.agent.logs import set_up_logs
+    from router.kernel.podlink import open_dataplane
 
     set_up_logs(options.log_level, options.log_format)
     settings = ServerSettings.under(options.run_dir, options.sandbox_dir)
@@ -58,7 +58,7 @@ def _run_server(options: argparse.Namespace) -> int:
 
 
 def _run_install(options: argparse.Namespace) -> int:
-    from router.cli.plugin_files import InstallError, install  # noqa: PLC0415
+    from router.cli.plugin_files import InstallError, install
 
     try:
         done = install(options.bin_dir, options.conf_dir, options.conflist)
@@ -73,7 +73,7 @@ def _run_install(options: argparse.Namespace) -> int:
 
 
 def _run_uninstall(options: argparse.Namespace) -> int:
-    from router.cli.plugin_files import uninstall  # noqa: PLC0415
+    from router.cli.plugin_files import uninstall
 
     try:
         changes = uninstall(options.bin_dir, options.conf_dir)

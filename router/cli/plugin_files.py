@@ -100,8 +100,8 @@ def _configuration(bin_dir: Path, conflist: Path | None) -> bytes:
 
 
 def _check_options(conflist: Path, raw: dict[str, Any]) -> None:
-    from cni.spec.errors import CniError  # noqa: PLC0415  only where it is needed
-    from cni.spec.options import parse_options  # noqa: PLC0415
+    from cni.spec.errors import CniError
+    from cni.spec.options import parse_options
 
     try:
         parse_options(raw)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from router.cli.tables import duration, table
+from router.kernel.errors import KernelError
 
 Json = Mapping[str, Any]
 
@@ -34,14 +35,18 @@ def _run_pods(options: argparse.Namespace) -> int:
             " has. Pods keep working; new ones wait.",
             file=sys.stderr,
         )
-        answer = look_at_kernel(options.run_dir)
+        try:
+            answer = look_at_kernel(options.run_dir)
+        except (OSError, KernelError) as failure:
+            print(f"podroute pods: cannot read it ({failure}); only root may", file=sys.stderr)
+            return 1
     print(json.dumps(answer, indent=2) if options.output == "json" else render(answer, time.time()))
     return 0
 
 
 def ask_server(run_dir: Path) -> Json:
     """Return the server's overview. Raises OSError when there is none."""
-    from cni.wire import Door, Request, parse_reply, render_request  # noqa: PLC0415
+    from cni.wire import Door, Request, parse_reply, render_request
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_TIMEOUT_S)
@@ -60,8 +65,8 @@ def ask_server(run_dir: Path) -> Json:
 
 def look_at_kernel(run_dir: Path) -> Json:
     """Return the same from links, labels, leases and node facts, without a server."""
-    from cni.server.offline import read_overview  # noqa: PLC0415
-    from router.kernel.podlink import open_dataplane  # noqa: PLC0415
+    from cni.server.offline import read_overview
+    from router.kernel.podlink import open_dataplane
 
     dataplane = open_dataplane()
     try:
