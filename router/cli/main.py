@@ -18,6 +18,7 @@ from router.cli.bfd import add_bfd
 from router.cli.cni import add_cni
 from router.cli.pods import add_pods
 from router.cli.router import add_router
+from router.cli.uninstall import add_uninstall
 
 RUN_DIR: Final = Path("/run/podroute")
 PROC_SYS: Final = Path("/proc/sys")
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_daemons(commands)
     _add_views(commands)
     add_pods(commands)
+    add_uninstall(commands)
     return parser
 
 

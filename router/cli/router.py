@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -59,8 +60,9 @@ def add_router(
 
 def _run(options: argparse.Namespace) -> int:
     from bgp.errors import BgpError
-    from router.agent.app import AlreadyRunningError, Options, read_settings, run_router
+    from router.agent.app import Options, read_settings, run_router
     from router.agent.health import parse_listen
+    from router.agent.lock import AlreadyRunningError
     from router.agent.logs import set_up_logs
     from router.config.document import ConfigError
 
@@ -79,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
                 run_dir=options.run_dir,
                 proc_sys=options.proc_sys,
                 health=parse_listen(options.health) if options.health else None,
-                cluster=_cluster(options, os.environ) if options.kubernetes else None,
+                cluster=_cluster(options) if options.kubernetes else None,
             )
         )
     except ConfigError as error:
@@ -90,7 +92,18 @@ def _run(options: argparse.Namespace) -> int:
         return 1
 
 
-def _cluster(options: argparse.Namespace, environment: Mapping[str, str]) -> ClusterSettings:
+def _cluster(options: argparse.Namespace) -> ClusterSettings:
+    """Return what the agent needs of the API. Raises AccessError (a ValueError)."""
+    return replace(
+        cluster_settings(options, os.environ),
+        config_map="" if options.config is not None else options.config_map,
+        memory=options.run_dir / "api.json",
+    )
+
+
+def cluster_settings(
+    options: argparse.Namespace, environment: Mapping[str, str]
+) -> ClusterSettings:
     """Return how to reach the API. Raises AccessError (a ValueError) saying what is missing."""
     from router.kube.access import Access, in_pod
     from router.kube.view import ClusterSettings
@@ -99,12 +112,9 @@ def _cluster(options: argparse.Namespace, environment: Mapping[str, str]) -> Clu
         access = Access(server=options.api, kubeconfig=options.kubeconfig)
     else:
         access = in_pod(environment, server=options.api)
-    node = options.node or environment.get("PODROUTE_NODE") or os.uname().nodename
-    namespace = options.namespace or environment.get("PODROUTE_NAMESPACE") or "podroute"
+    namespace = getattr(options, "namespace", "") or environment.get("PODROUTE_NAMESPACE")
     return ClusterSettings(
         access=access,
-        node=node,
-        namespace=namespace,
-        config_map="" if options.config is not None else options.config_map,
-        memory=options.run_dir / "api.json",
+        node=options.node or environment.get("PODROUTE_NODE") or os.uname().nodename,
+        namespace=namespace or "podroute",
     )

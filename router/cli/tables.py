@@ -52,7 +52,19 @@ def status(answer: Json) -> str:
 
 def peers(answer: Json) -> str:
     """Return one line per peer and family, then why sessions went down."""
-    header = ("PEER", "ADDRESS", "AS", "STATE", "FOR", "HOLD", "FAMILY", "RECV", "ACC", "ANN")
+    header = (
+        "PEER",
+        "ADDRESS",
+        "AS",
+        "STATE",
+        "FOR",
+        "HOLD",
+        "BFD",
+        "FAMILY",
+        "RECV",
+        "ACC",
+        "ANN",
+    )
     rows: list[tuple[str, ...]] = []
     notes: list[str] = []
     for peer in answer["peers"]:
@@ -65,10 +77,13 @@ def peers(answer: Json) -> str:
                     peer["state"],
                     duration(peer["for_s"]),
                     f"{peer['hold_time_s']}s",
+                    peer["bfd"]["state"] if peer["bfd"] else "-",
                     family,
                     *(str(counts[key]) for key in ("received", "accepted", "announced")),
                 )
             )
+        if peer["bfd"] and peer["bfd"]["last_down"]:
+            notes.append(f"{peer['name']}: BFD last went down: {peer['bfd']['last_down']}")
         if peer["last_down"]:
             notes.append(
                 f"{peer['name']} last went down at {peer['last_down_at']}: {peer['last_down']}"

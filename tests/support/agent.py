@@ -12,6 +12,7 @@ from copy import deepcopy
 from ipaddress import ip_address, ip_interface
 
 from bgp.event import (
+    Change,
     Connected,
     Direction,
     EndOfRib,
@@ -27,7 +28,8 @@ from bgp.path import Attributes
 from bgp.peer import PeerId, SpeakerConfig
 from bgp.secret import Secret
 from cni.node_facts import NodeFacts
-from router.agent.core import RouteAgent, Shells
+from router.agent.core import RouteAgent
+from router.agent.shells import Shells
 from router.config.load import load_settings
 from router.config.settings import AgentSettings
 from router.config.surroundings import Surroundings
@@ -35,7 +37,7 @@ from router.kernel.errors import KernelError
 from router.kernel.fib import Refusal
 from router.kernel.monitor import Noticed
 from router.model.fib import Fib
-from router.model.link import Link, Links
+from router.model.link import Address, Link, Links
 from router.reconcile.learned import Metrics
 from router.reconcile.operation import Operation, WriteRoute, record
 
@@ -132,6 +134,9 @@ class LinkModel:
     def advertised(self) -> tuple[str, ...]:
         return ()
 
+    def gateways(self) -> tuple[Address, ...]:
+        return ()
+
 
 class MonitorModel:
     def __init__(self, kernel: ModelKernel) -> None:
@@ -162,6 +167,7 @@ class ScriptedSpeaker:
         self.unreachables_then: list[set[Prefix]] = []
         self.events: list[Event] = []
         self.settled = True
+        self.resets: list[PeerId] = []
         self.pid: int | None = 7
         self.restarts = 0
 
@@ -172,6 +178,9 @@ class ScriptedSpeaker:
     def poll(self, now: float) -> tuple[Event, ...]:
         events, self.events = tuple(self.events), []
         return events
+
+    def reset(self, peer: PeerId) -> None:
+        self.resets.append(peer)
 
     @property
     def is_settled(self) -> bool:
@@ -275,8 +284,13 @@ def update(name: str, *prefixes: str, withdrawn: Iterable[str] = ()) -> Updated:
     )
     return Updated(
         peer=PeerId(name),
-        announced=tuple((Prefix.parse(p), attributes) for p in prefixes),
-        withdrawn=tuple(map(Prefix.parse, withdrawn)),
+        changes=(
+            Change(
+                attributes,
+                tuple(Prefix.parse(p) for p in prefixes),
+                tuple(map(Prefix.parse, withdrawn)),
+            ),
+        ),
     )
 
 

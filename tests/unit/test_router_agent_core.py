@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bgp.event import SpeakerExited, SpeakerStarted
+from bgp.event import Sent, SpeakerExited, SpeakerStarted
 from bgp.nlri import Prefix
+from bgp.peer import PeerId
 from router.agent import view
 from router.kernel.monitor import Noticed
 from tests.support.agent import (
@@ -212,6 +213,11 @@ def test_a_new_pod_cidr_is_announced_after_its_unreachable_route(bench: Bench) -
     assert Prefix.parse("10.244.9.0/24") in bench.speaker.unreachables_then[-1]
     assert len(bench.published[-1].pod_cidrs) == 2
     bench.reconfigure(CONFIG)
+    bench.speaker.settled = False
+    bench.step()
+    bench.step()
+    assert len(bench.kernel.fib.unreachables) == 2, "the withdrawal is not acknowledged yet"
+    bench.speaker.settled = True
     bench.step()
     assert bench.kernel.fib.unreachables == {OWN}
 
@@ -270,3 +276,20 @@ def test_a_node_that_only_learns() -> None:
     assert bench.kernel.fib.unreachables == set()
     assert [str(n) for n in bench.speaker.configured[-1].networks] == ["10.255.1.1/32"]
     assert bench.routes() == {POD: {"10.0.1.2"}}
+
+
+def test_ready_when_sessions_announcement_and_forwarding_are() -> None:
+    bench = Bench()
+    bench.step()
+    assert not bench.agent.verdict.is_ready
+    bench.establish("tor1")
+    assert not bench.agent.verdict.is_ready
+    networks = bench.speaker.configured[-1].networks
+    tor1 = PeerId("tor1")
+    bench.step(Sent(peer=tor1, announced=networks), Sent(peer=tor1, end_of_rib=4))
+    assert bench.agent.verdict.is_ready, bench.agent.verdict
+    bench.step(down("tor1"), after_s=1)
+    assert bench.agent.verdict.is_ready, "not at once"
+    bench.step(after_s=31)
+    assert not bench.agent.verdict.is_ready
+    assert "session" in bench.agent.verdict.text
