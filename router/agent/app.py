@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
-import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,6 +16,7 @@ from router.agent.api import LocalApi
 from router.agent.control import Control
 from router.agent.core import RouteAgent
 from router.agent.health import HealthServer
+from router.agent.lock import agent_lock
 from router.agent.node_file import NodeFile
 from router.agent.requests import Inbox, Wake
 from router.agent.shells import Shells
@@ -41,10 +39,6 @@ if TYPE_CHECKING:  # the API client costs 20 MB; only cluster mode loads it
 _log = logging.getLogger(__name__)
 _SPEAKER_STOP_S: Final = 5.0
 _WAIT_S: Final = 1.0
-
-
-class AlreadyRunningError(Exception):
-    """Another agent holds the lock of this node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +76,7 @@ def run_router(options: Options) -> int:
         read_settings(options.config)
     options.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_lock(options.run_dir / "router.lock"))
+        stack.enter_context(agent_lock(options.run_dir / "router.lock"))
         wake = Wake()
         cluster = _open_cluster(options, wake, stack)
         channel = stack.enter_context(Channel())
@@ -123,7 +117,7 @@ def run_router(options: Options) -> int:
                 fib=table,
                 links=links,
                 monitor=monitor,
-                sysctls=Sysctls(options.proc_sys),
+                sysctls=Sysctls(options.proc_sys, options.run_dir / "sysctls.json"),
                 speaker=speaker,
                 publish=NodeFile(node_file).publish,
             ),
@@ -190,22 +184,3 @@ def _loop(
             agent.withdrawing = True
             agent.step()
             control.judge_withdrawal(agent.is_withdrawn(), time.monotonic())
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold the node's agent lock; the kernel gives it back when we die."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-            raise AlreadyRunningError(
-                f"another route agent (pid {holder}) runs on this node: {path} is locked"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
-        yield
-    finally:
-        os.close(descriptor)
