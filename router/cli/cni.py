@@ -82,4 +82,26 @@ def _run_uninstall(options: argparse.Namespace) -> int:
         return 1
     for line in changes or ("nothing was there",):
         print(line)
+    if changes and (left := _count_pod_links()):
+        print(
+            f"warning: {left} pod links of podroute are still there; runtimes find no plugin to"
+            " delete them with, and try again until one is installed",
+            file=sys.stderr,
+        )
     return 0
+
+
+def _count_pod_links() -> int:
+    from router.kernel.errors import KernelError
+    from router.kernel.podlink import open_dataplane
+
+    try:
+        dataplane = open_dataplane()
+    except KernelError:
+        return 0
+    try:
+        return len(dataplane.observe())
+    except KernelError:
+        return 0
+    finally:
+        dataplane.close()

@@ -186,6 +186,17 @@ def test_a_sandbox_without_a_file_in_the_runtime_s_directory(node: CniNode) -> N
         holder.communicate(timeout=10)
 
 
+def test_uninstall_warns_of_pods_that_are_left(node: CniNode) -> None:
+    node.add("a")
+    script = (
+        f"cd {ROOT} && mkdir -p /run/bin /run/net.d && touch /run/bin/podroute &&"
+        ' exec "$0" -m router cni uninstall --bin-dir /run/bin --conf-dir /run/net.d'
+    )
+    done = node.namespace.run(["sh", "-c", script, sys.executable])
+    assert done.stdout == "removed /run/bin/podroute\n"
+    assert "1 pod links of podroute are still there" in done.stderr
+
+
 def test_pods_are_shown_without_a_server(node: CniNode) -> None:
     node.add("a", CNI_ARGS="IgnoreUnknown=1;K8S_POD_NAMESPACE=ns;K8S_POD_NAME=web-0")
     with_server = pods_of(node)

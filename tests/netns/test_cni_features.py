@@ -117,6 +117,22 @@ def test_a_cidr_taken_from_the_node(node: CniNode) -> None:
     node.delete("a")
 
 
+def test_several_cidrs_per_family_are_one_pool(node: CniNode) -> None:
+    node.facts("10.244.1.0/30", "10.244.9.0/31", "fd00:244:1::/127", "fd00:244:9::/126")
+    for name in ("c", "d", "e"):
+        node.sandbox(name)
+    given = [node.add(name).addresses for name in "abcd"]
+    assert {pair[0] for pair in given} == {"10.244.1.1", "10.244.1.2", "10.244.9.0", "10.244.9.1"}
+    for name, pair in zip("abcd", given, strict=True):
+        for address in pair:
+            first_packet_passes(node, name, address)
+    body = node.call("ADD", "e").body
+    assert body["code"] == 102
+    assert "pool 10.244.1.0/30, 10.244.9.0/31: 4 of 4 usable addresses in use" in body["msg"]
+    # What was taken of the other family before that is given back.
+    assert sorted(pool["in_use"] for pool in pods_of(node)["pools"]) == [4, 4]
+
+
 # Second links
 
 
