@@ -169,10 +169,10 @@ def _no_document(config_map: Observed[ConfigMapView]) -> str:
 
 
 def _without_node(settings: AgentSettings) -> AgentSettings:
-    """Return settings of a node that was deleted: its CIDRs may be another node's soon."""
-    return replace(
-        settings,
-        announce_pod_cidrs=False,
-        announce_node_addresses=False,
-        notes=(*settings.notes, "our Node object was deleted: nothing is announced any more"),
-    )
+    """Say that our Node object is gone; what it last said stays in force.
+
+    An API server that lost its objects must not take every node off the network at once, and
+    a kubelet that lives registers its Node again.
+    """
+    note = "our Node object was deleted: its last state stays in force"
+    return replace(settings, notes=(*settings.notes, note))

@@ -149,7 +149,7 @@ def test_a_deleted_config_map_stays_in_force(door: FakeDoor, config: SettingsSou
     assert config.problem == ""
 
 
-def test_a_deleted_node_announces_nothing(door: FakeDoor, config: SettingsSource) -> None:
+def test_a_deleted_node_stays_as_it_was_and_says_so(door: FakeDoor, config: SettingsSource) -> None:
     door.sees_node(replace(NODE, pod_cidrs=(CIDR,)))
     door.sees_text(TEXT)
     settings = config.take(())
@@ -158,13 +158,13 @@ def test_a_deleted_node_announces_nothing(door: FakeDoor, config: SettingsSource
     door.sees(node=replace(door.view.node, presence=Presence.ABSENT))
     settings = config.take(())
     assert settings is not None
-    assert not settings.announce_pod_cidrs
+    assert settings.announce_pod_cidrs
+    assert settings.pod_cidrs == (CIDR,)
     assert any("deleted" in note for note in settings.notes)
-    # Restarted in an outage, a node that is only remembered is not a deleted one.
     door.sees(node=replace(door.view.node, presence=Presence.UNKNOWN))
     settings = config.take(())
     assert settings is not None
-    assert settings.announce_pod_cidrs
+    assert settings.notes == ()
 
 
 def test_why_a_secret_is_missing_is_told_as_it_changes(
