@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import NewType
 
+from bgp.bfd.settings import BfdProfile
 from bgp.errors import PermanentError
 from bgp.nlri import IPV4, IPV6, IPAddress, Prefix
 from bgp.secret import Secret
@@ -64,6 +65,8 @@ class PeerSettings:
     multihop_ttl: int | None = None
     """TTL of what we send; None is the kernel's default: our side never refuses a far peer."""
     passive: bool = False
+    bfd: BfdProfile | None = None
+    """How the path is watched; the speaker does not know of it."""
 
     def __post_init__(self) -> None:
         if not self.families:

@@ -19,9 +19,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bgp.decision import choose
 from bgp.event import EndOfRib, PeerEvent, Updated
 from bgp.nlri import BITS, Prefix
-from bgp.path import DEFAULT_LOCAL_PREFERENCE, GRACEFUL_SHUTDOWN, Attributes, Path
+from bgp.path import Attributes, Path
 from bgp.peer import PeerId, PeerSettings
 from bgp.policy import ImportPolicy
 
@@ -68,6 +69,7 @@ class Rib:
         self._peers = dict(peers)
         self._tables = {peer: _families() for peer in self._peers}
         self._changed: set[Prefix] = set()
+        self._held: frozenset[PeerId] = frozenset()
         self._internal: frozenset[PeerId] = frozenset()
         self._by_family: dict[int, list[tuple[PeerId, _Table]]] = {}
         self._index()
@@ -122,6 +124,13 @@ class Rib:
         self._remove(table, stale)
         return len(stale)
 
+    def hold(self, peers: frozenset[PeerId]) -> None:
+        """Use no path of these peers until told otherwise; the paths stay known. Idempotent."""
+        for peer in self._held ^ peers:
+            for table in self._tables.get(peer, {}).values():
+                self._changed.update(table.accepted)
+        self._held = peers
+
     def drop(self, peer: PeerId) -> None:
         """Forget all paths of the peer, stale or not."""
         for table in self._tables.get(peer, {}).values():
@@ -136,25 +145,11 @@ class Rib:
         return changed
 
     def best(self, prefix: Prefix) -> tuple[Path, ...]:
-        """Choose the paths to use together, sorted by peer; empty if there is none.
-
-        RFC 4271 section 9.1.2.2 up to step d with multipath, "relaxed" (the AS paths must be
-        equally long, not equal): highest local preference (eBGP paths have the default,
-        GRACEFUL_SHUTDOWN means 0, RFC 8326); shortest AS path; lowest origin; lowest MED
-        among the paths from one neighboring AS (missing = 0); eBGP before iBGP. The later
-        steps only break ties, and here ties are what we are after.
-        """
+        """Choose the paths to use together, sorted by peer; empty if there is none."""
         paths = self.paths(prefix)
-        if len(paths) < 2:
-            return paths
-        ranks = [self._rank(path) for path in paths]
-        top = min(ranks)
-        equal = [path for path, rank in zip(paths, ranks, strict=True) if rank == top]
-        if any(path.attributes.med for path in equal):
-            equal = _lowest_med(equal)
-        if self._internal:
-            equal = [path for path in equal if path.peer not in self._internal] or equal
-        return tuple(equal)
+        if self._held:
+            paths = tuple([path for path in paths if path.peer not in self._held])
+        return choose(paths, self._internal)
 
     def paths(self, prefix: Prefix) -> tuple[Path, ...]:
         """Give all accepted paths to the prefix, sorted by peer."""
@@ -256,28 +251,6 @@ class Rib:
             self._store(table, prefix, attributes, None if verdict.accepted else verdict.reason)
         table.stale &= table.accepted.keys()
 
-    def _rank(self, path: Path) -> tuple[int, int, int]:
-        attributes = path.attributes
-        preference = DEFAULT_LOCAL_PREFERENCE
-        if attributes.communities and GRACEFUL_SHUTDOWN in attributes.communities:
-            preference = 0
-        elif attributes.local_preference is not None and path.peer in self._internal:
-            preference = attributes.local_preference
-        length = len(attributes.as_path) + len(attributes.as_sets)
-        return (-preference, length, attributes.origin)
-
 
 def _families() -> dict[int, _Table]:
     return {family: _Table() for family in BITS}
-
-
-def _lowest_med(paths: list[Path]) -> list[Path]:
-    lowest: dict[int | None, int] = {}
-    for path in paths:
-        asn, med = path.attributes.neighboring_asn, path.attributes.med or 0
-        lowest[asn] = min(med, lowest.get(asn, med))
-    return [
-        path
-        for path in paths
-        if (path.attributes.med or 0) == lowest[path.attributes.neighboring_asn]
-    ]

@@ -33,7 +33,7 @@ from bgp.event import (
     Updated,
 )
 from bgp.nlri import BITS
-from bgp.peer import SpeakerConfig
+from bgp.peer import PeerId, SpeakerConfig
 from bgp.speaker import commands
 from bgp.speaker.adjribout import AdjRibOut
 from bgp.speaker.child import Child
@@ -104,9 +104,9 @@ class Speaker:
         self._reload_if_due(now)
 
     def poll(self, now: float) -> tuple[Event, ...]:
-        """Give what happened since the last call, and supervise.
+        """Give what happened since the last call, and supervise. `now` is `time.monotonic()`.
 
-        `now` is `time.monotonic()`. To be called when woken, and at `due_at` at the latest.
+        To be called when woken, and at `due_at` at the latest.
         """
         events: list[Event] = []
         if self._child is not None:
@@ -146,11 +146,12 @@ class Speaker:
         self._link.dispose()
         self._settings.config_path.unlink(missing_ok=True)
 
-    def pending_bytes(self) -> int:
-        """Count bytes on their way to our peers that are not acknowledged yet.
+    def reset(self, peer: PeerId) -> None:
+        """End the peer's session without a NOTIFICATION and dial anew at once."""
+        self._link.send(commands.reset(self._roster.address(peer)))
 
-        From the kernel's table of the child's network namespace; 0 when there is no child.
-        """
+    def pending_bytes(self) -> int:
+        """Count bytes that our peers have not acknowledged yet; 0 when there is no child."""
         if self._child is None:
             return 0
         remotes = self._roster.remotes
@@ -160,10 +161,7 @@ class Speaker:
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether every established peer has acknowledged exactly what it shall have.
-
-        Peers whose session is down do not count.
-        """
+        """Tell whether every peer that is established has acknowledged what it shall have."""
         if self._child is None:
             return self._start_at is None
         return (

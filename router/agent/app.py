@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from bgp.speaker.process import Speaker, SpeakerProcessSettings
 from router.agent.api import LocalApi
+from router.agent.bfd_link import BfdLink
 from router.agent.control import Control
 from router.agent.core import RouteAgent
 from router.agent.health import HealthServer
@@ -101,6 +102,9 @@ def run_router(options: Options) -> int:
         table = FibTable(channel)
         monitor = Monitor(table.port_id, wake)
         stack.callback(monitor.close)
+        bfd = BfdLink(options.run_dir / "bfd" / "control.sock", wake)
+        # After the speaker: its connections go first, then BFD says goodbye if we leave for good.
+        stack.callback(lambda: bfd.close(leaving=control.withdrawn is not None))
         speaker = Speaker(
             SpeakerProcessSettings(
                 run_dir=options.run_dir / "speaker",
@@ -120,6 +124,7 @@ def run_router(options: Options) -> int:
                 sysctls=Sysctls(options.proc_sys, options.run_dir / "sysctls.json"),
                 speaker=speaker,
                 publish=NodeFile(node_file).publish,
+                bfd=bfd,
             ),
             Metrics(learned=LEARNED_METRIC, default=LEARNED_DEFAULT_METRIC),
             resumed=node_file.exists(),

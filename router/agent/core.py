@@ -17,6 +17,7 @@ from bgp.peer import PeerId, SpeakerConfig
 from bgp.rib import Rib
 from cni.node_facts import NodeFacts
 from router.agent.forwarding import Forwarding
+from router.agent.liveness import Liveness
 from router.agent.sessions import Sessions
 from router.agent.shells import Shells
 from router.agent.telling import node_facts, readiness_signs
@@ -69,6 +70,7 @@ class RouteAgent:
             at=self.started_at,
         )
         self.forwarding = Forwarding(shells.fib, self.rib, metrics, settings.node_addresses)
+        self.liveness = Liveness(shells.bfd)
         self.links = Links.of(())
         self.gateways: tuple[Address, ...] = ()
         self.verdict = first_verdict(now=monotonic(), resumed=resumed)
@@ -95,6 +97,7 @@ class RouteAgent:
         self._attempt("links", lambda: self._look(noticed))
         for event in self.shells.speaker.poll(now):
             self._receive(event, now)
+        self._attempt("bfd", self._watch_paths)
         self.sessions.expire(now)
         self._attempt("forwarding", lambda: self._forward(now))
         self._attempt("announcement", self._announce)
@@ -125,6 +128,7 @@ class RouteAgent:
             self.gateways = self.shells.links.gateways()
             self._seen_links = True
             self.forwarding.see_links(self.links)
+            self.liveness.see_links(self.settings.peers, self.links)
             self._set_sysctls()
 
     def _set_sysctls(self) -> None:
@@ -144,9 +148,17 @@ class RouteAgent:
             self.problems["speaker"] = f"the speaker refused its configuration: {event.reason}"
         elif isinstance(event, ConfigApplied):
             self.problems.pop("speaker", None)
+        self.liveness.note(event, now)
         lost = self.sessions.receive(event, now=now, at=self._wall())
         if lost is not None:
             self._lose(lost)
+
+    def _watch_paths(self) -> None:
+        for peer in self.liveness.judge(self.settings.peers):
+            self._lose(peer)
+        self.rib.hold(self.liveness.distrusted)
+        for peer in self.liveness.to_reset(self.sessions.all):
+            self.shells.speaker.reset(peer)
 
     def _lose(self, peer: PeerId) -> None:
         address = next(p.address for p in self.settings.peers if p.name == peer)

@@ -178,9 +178,12 @@ class Forwarding:
             return ""
         if prefix in self.refused:
             return self.refused[prefix]
+        best = self._rib.best(prefix)
+        if not best:
+            return "BFD lost the way to every peer that has a path"
         reasons = [
             answer
-            for path in self._rib.best(prefix)
+            for path in best
             if isinstance(answer := self._resolver(path.attributes.next_hop), str)
         ]
         return "; ".join(dict.fromkeys(reasons)) or "not written yet"

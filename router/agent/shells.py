@@ -6,12 +6,13 @@ The real ones are in `router.kernel` and `bgp.speaker`; tests put models in thei
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bgp.event import Event
-from bgp.peer import SpeakerConfig
+from bgp.peer import PeerId, SpeakerConfig
 from cni.node_facts import NodeFacts
+from router.agent.bfd_link import BfdShell, NoBfd
 from router.agent.forwarding import FibShell
 from router.kernel.monitor import Noticed
 from router.model.link import Address, Links
@@ -56,6 +57,9 @@ class SpeakerShell(Protocol):
     def poll(self, now: float) -> tuple[Event, ...]:
         """Return what happened since the last call."""
 
+    def reset(self, peer: PeerId) -> None:
+        """End the peer's session and dial anew at once."""
+
     @property
     def is_settled(self) -> bool:
         """Whether every established peer has acknowledged exactly what it shall have."""
@@ -84,3 +88,4 @@ class Shells:
     speaker: SpeakerShell
     publish: Callable[[NodeFacts], None]
     """Writes node.json when the facts differ from those it holds."""
+    bfd: BfdShell = field(default_factory=NoBfd)

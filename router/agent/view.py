@@ -28,6 +28,7 @@ def status(agent: RouteAgent, now: float) -> Json:
     peers = len(agent.settings.peers)
     if established < peers:
         reasons.append(f"{peers - established} of {peers} sessions are not established")
+    reasons += agent.liveness.complaints(agent.settings.peers)
     reasons += [f"{prefix} is not announced: {why}" for prefix, why in agent.announcing.waiting]
     reasons += [f"{prefix}: {why}" for prefix, why in sorted(agent.forwarding.refused.items())]
     if agent.withdrawing:
@@ -93,6 +94,7 @@ def _peer(agent: RouteAgent, settings: PeerSettings, session: Session, at: float
             FAMILY_NAMES[family]: _family(agent, settings, session, family)
             for family in sorted(settings.families)
         },
+        "bfd": agent.liveness.describe(settings),
         "last_down": session.last_down or None,
         "last_down_at": _time(session.last_down_at),
         "times_down": session.times_down,

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from bgp.bfd.settings import MAX_INTERVAL_MS, MAX_MULTIPLIER, MIN_INTERVAL_MS, BfdProfile
 from bgp.peer import PeerError, PeerId, PeerSettings
 from bgp.secret import Secret, SecretError
 from router.config import words
@@ -81,6 +82,7 @@ class PeerReader:
             "port": item.value("port", words.integer(1, 65535), 179),
             "multihop_ttl": item.value("multihop_ttl", words.integer(1, 255), None),
             "graceful_restart_s": self.defaults.graceful_restart_s,
+            "bfd": _bfd(item),
         }
         waits = False
         try:
@@ -122,6 +124,23 @@ class PeerReader:
                 f"cannot be used: {reason}", item.node_of("password_file"), "password_file"
             )
             return None
+
+
+def _bfd(item: Section) -> BfdProfile | None:
+    """Read `bfd: {interval_ms, multiplier, required}`; `bfd: {}` takes the usual profile."""
+    if not item.has("bfd"):
+        return None
+    section = item.section("bfd")
+    usual = BfdProfile()
+    profile = BfdProfile(
+        interval_ms=section.value(
+            "interval_ms", words.integer(MIN_INTERVAL_MS, MAX_INTERVAL_MS), usual.interval_ms
+        ),
+        multiplier=section.value("multiplier", words.integer(1, MAX_MULTIPLIER), usual.multiplier),
+        required=section.value("required", words.boolean, usual.required),
+    )
+    section.finish()
+    return profile
 
 
 def _all(text: str) -> str:
