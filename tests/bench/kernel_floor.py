@@ -28,12 +28,12 @@ def write_messages(directory: Path) -> tuple[Path, Path]:
     sources = Addresses(ipv4=IPv4Address("10.255.1.1"), ipv6=IPv6Address("fd00:255:1::1"))
     key = AttachmentKey(network="floor", container_id="f" * 64, ifname="eth0")
     plan = plan_pod_link(key, addresses, LinkSettings(mtu=1500, sources=sources))
-    sources = [filter_wire.source_key(_INDEX, address) for address in addresses.each()]
+    keys = [filter_wire.source_key(_INDEX, address) for address in addresses.each()]
     ways = [listing.get_route_to(each) for each in addresses.each() if each.version == 6]
     made = directory / "floor"
     made.write_bytes(
         _conversation(b"n", [wire.create(plan.create, _INDEX, _SANDBOX)])
-        + _transaction([filter_wire.add_element(*key) for key in sources])
+        + _transaction([filter_wire.add_element(*each) for each in keys])
         + _conversation(b"p", [wire.pack(operation, _INDEX) for operation in plan.sandbox])
         + _conversation(b"n", [wire.pack(operation, _INDEX) for operation in plan.host])
         + _conversation(b"p", [listing.get_link_at(_INDEX), *ways])
@@ -41,7 +41,7 @@ def write_messages(directory: Path) -> tuple[Path, Path]:
     undo = directory / "floor-undo"
     undo.write_bytes(
         _conversation(b"n", [wire.delete(_INDEX)])
-        + _transaction([filter_wire.delete_element(*key) for key in sources])
+        + _transaction([filter_wire.delete_element(*each) for each in keys])
     )
     return made, undo
 
