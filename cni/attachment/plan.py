@@ -193,24 +193,31 @@ class LinkSettings:
     anti_spoofing: bool = True
 
 
+_NO_ADDRESS_GENERATION: Final = DisableAddressGeneration()
+_UP: Final = BringUp()
+_WAY_OUT: Final = {
+    gateway.version: (
+        AddNeighbor(address=gateway, mac=HOST_MAC),
+        AddDefaultRoute(gateway=gateway),
+    )
+    for gateway in (GATEWAY_IPV4, GATEWAY_IPV6)
+}
+"""The same in every pod, by IP version."""
+
+
 def plan_pod_link(key: AttachmentKey, addresses: Addresses, settings: LinkSettings) -> PodLinkPlan:
     """Return the plan of a pod link with these addresses."""
     mac = settings.mac or pod_mac(key)
-    sandbox: list[LinkOperation] = [DisableAddressGeneration(), BringUp()]
+    sandbox: list[LinkOperation] = [_NO_ADDRESS_GENERATION, _UP]
     host: list[LinkOperation] = [
-        DisableAddressGeneration(),
+        _NO_ADDRESS_GENERATION,
         SetAlias(alias=render_alias(key, addresses)),
-        BringUp(),
+        _UP,
     ]
     for address in addresses.each():
-        four = address.version == 4
-        gateway: Address = GATEWAY_IPV4 if four else GATEWAY_IPV6
-        source: Address | None = settings.sources.ipv4 if four else settings.sources.ipv6
-        sandbox += (
-            AddAddress(address=address),
-            AddNeighbor(address=gateway, mac=HOST_MAC),
-            AddDefaultRoute(gateway=gateway),
-        )
+        version = address.version
+        source: Address | None = settings.sources.ipv4 if version == 4 else settings.sources.ipv6
+        sandbox += (AddAddress(address=address), *_WAY_OUT[version])
         host += (
             AddNeighbor(address=address, mac=mac),
             AddHostRoute(destination=address, preferred_source=source),

@@ -128,9 +128,12 @@ class Allocator(Generic[Owner]):
 
     def _wake(self, now_s: float) -> None:
         """Forget the rest of those that have rested long enough."""
-        for number, since_s in list(self._resting.items()):
+        rested: list[int] = []
+        for number, since_s in self._resting.items():
             if now_s - since_s < self._rest_s:
                 break
+            rested.append(number)
+        for number in rested:
             del self._resting[number]
 
     def _exhausted(self, pool: Pool) -> str:

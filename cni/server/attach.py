@@ -132,6 +132,7 @@ class Attacher:
             label = make_label(environment.args, environment.netns, self._clocks.wall())
             self._labels.put(attachment.link, label)
             took_s = self._clocks.monotonic() - started_s
+            self._keep_label(order, attachment)
             log.info("attachment added", extra=attachment_fields(attachment, took_s))
         else:
             # Nobody was told, so nobody will call DEL with certainty.
@@ -177,6 +178,12 @@ class Attacher:
         except BaseException:
             self._removals.begin(attachment)
             raise
+
+    def _keep_label(self, order: _Order, attachment: Attachment) -> None:
+        """Write down what is for people only, now that the runtime has its answer."""
+        environment = order.call.environment
+        label = make_label(environment.args, environment.netns, self._clocks.wall())
+        self._labels.put(attachment.link, label)
 
     def _tell_unknown(self, options: Options) -> None:
         """Log keys of the configuration that mean nothing, once."""

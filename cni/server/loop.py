@@ -40,6 +40,7 @@ class Loop:
         self._listener = listener
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
+        self._watched: set[int] = set()
         self._stopping = False
         self._accepting = False
         self._next_tick_s = 0.0
@@ -132,11 +133,19 @@ class Loop:
                     continue
                 connection = Connection(accepted, time.monotonic(), self._replied)
                 self._connections[connection.fileno()] = connection
-                self._epoll.register(connection.fileno(), select.EPOLLIN | select.EPOLLRDHUP)
+                # The request is nearly always there, and an ADD answered in this very call.
                 self._progress(connection, select.EPOLLIN)
+                if not connection.finished:
+                    self._watch(connection)
             return
         if len(self._connections) >= MAX_CONNECTIONS:
             self._set_accepting(False)
+
+    def _watch(self, connection: Connection) -> None:
+        """Wake up for this connection: for its request, or for room for its answer."""
+        waits_for = select.EPOLLOUT if connection.answered else select.EPOLLIN | select.EPOLLRDHUP
+        self._epoll.register(connection.fileno(), waits_for)
+        self._watched.add(connection.fileno())
 
     def _progress(self, connection: Connection, mask: int) -> None:
         if connection.answered:
@@ -161,14 +170,16 @@ class Loop:
         """Close a connection that has its answer, or wait until the rest of it fits."""
         if connection.finished:
             self._close(connection)
-        elif connection.fileno() in self._connections:
+        elif connection.fileno() in self._watched:
             self._epoll.modify(connection.fileno(), select.EPOLLOUT)
 
     def _close(self, connection: Connection) -> None:
         descriptor = connection.fileno()
         if self._connections.get(descriptor) is connection:
             del self._connections[descriptor]
-            self._epoll.unregister(descriptor)
+            if descriptor in self._watched:
+                self._watched.remove(descriptor)
+                self._epoll.unregister(descriptor)
         connection.close()
         if not self._stopping and len(self._connections) < MAX_CONNECTIONS:
             self._set_accepting(True)

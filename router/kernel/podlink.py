@@ -8,6 +8,7 @@ removes nothing that does not.
 
 from __future__ import annotations
 
+import contextlib
 import select
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ from router.kernel.podlink_repair import restore
 from router.kernel.podlink_sandbox import Sandboxes
 
 PROC_SYS: Final = Path("/proc/sys")
+_LOOPBACK: Final = 1
+"""LOOPBACK_IFINDEX (include/linux/netdevice.h)."""
 
 
 def open_dataplane(proc_sys: Path = PROC_SYS) -> Dataplane:
@@ -175,6 +178,8 @@ class PodLinks:
             if index in self._live or index in self._removing:
                 self._forget(index)
                 told.append(Gone(index=index))
+        if told:
+            self._wait_for_other_ends()
         for index, error in self._remover.take():
             # Only where no notification came before: the number may be another link's by now.
             if index in self._removing:
@@ -187,6 +192,16 @@ class PodLinks:
         )
         told += (Disturbed(index=index) for index in sorted(disturbed & self._live))
         return tuple(told)
+
+    def _wait_for_other_ends(self) -> None:
+        """Wait until the kernel has removed the pods' ends, too.
+
+        The notification of the node's end is sent before the addresses of the other leave
+        (unregister_netdevice_many_notify in net/core/dev.c), but all of it under one lock, which
+        reading a link takes.
+        """
+        with contextlib.suppress(KernelError):
+            self._channel.read((listing.get_link_at(_LOOPBACK),), "wait for the kernel")
 
     def _disturbed_of(self, heard: Heard) -> set[int]:
         """Return the links that somebody else has set up or taken something from."""

@@ -25,6 +25,7 @@ from cni.attachment.plan import (
 from router.kernel.message import (
     NLM_F_CREATE,
     NLM_F_EXCL,
+    NLM_F_REQUEST,
     attribute,
     message,
     nested,
@@ -47,6 +48,7 @@ _AF_INET: Final = 2
 _AF_INET6: Final = 10
 _FAMILY: Final = {4: _AF_INET, 6: _AF_INET6}
 _HOST_LENGTH: Final = {4: 32, 6: 128}
+_ADDRESS_BYTES: Final = {4: 4, 6: 16}
 
 _IFLA_ADDRESS: Final = 1
 _IFLA_IFNAME: Final = 3
@@ -100,16 +102,32 @@ _RULE_PRIORITY: Final = 1000
 
 _IFINFOMSG: Final = struct.Struct("=BBHiII")
 """family, pad, type, index, flags, change."""
-_IFADDRMSG: Final = struct.Struct("=BBBBI")
-"""family, prefixlen, flags, scope, index."""
-_RTMSG: Final = struct.Struct("=BBBBBBBBI")
-"""family, dst_len, src_len, tos, table, protocol, scope, type, flags."""
 _FIB_RULE_HDR: Final = struct.Struct("=BBBBBBBBI")
 """family, dst_len, src_len, tos, table, reserved, reserved, action, flags."""
-_NDMSG: Final = struct.Struct("=BBHiHBB")
-"""family, pad, pad, index, state, flags, type."""
+# The messages of every ADD, each packed at once; by IP version: the addresses differ in length.
+# A netlink header, the family's header, then attributes (length, type, value).
+_LINK: Final = struct.Struct("=IHHII BBHiII")
+"""...; family, pad, type, index, flags, change."""
+_ADDRESS: Final = {
+    version: struct.Struct(f"=IHHII BBBBI HH{size}s HH{size}s HHI")
+    for version, size in _ADDRESS_BYTES.items()
+}
+"""...; family, prefixlen, flags, scope, index; IFA_LOCAL; IFA_ADDRESS; IFA_FLAGS."""
+_NEIGHBOR: Final = {
+    version: struct.Struct(f"=IHHII BBHiHBB HH{size}s HH6sxx")
+    for version, size in _ADDRESS_BYTES.items()
+}
+"""...; family, pad, pad, index, state, flags, type; NDA_DST; NDA_LLADDR."""
+_ROUTE: Final = {
+    version: struct.Struct(f"=IHHII BBBBBBBBI HH{size}s HHI")
+    for version, size in _ADDRESS_BYTES.items()
+}
+"""...; family, dst_len, src_len, tos, table, protocol, scope, type, flags; an address; RTA_OIF."""
+_NO_ADDRESS_GENERATION: Final = nested(
+    _IFLA_AF_SPEC, nested(_AF_INET6, u8(_IFLA_INET6_ADDR_GEN_MODE, _IN6_ADDR_GEN_MODE_NONE))
+)
 
-_CREATE: Final = NLM_F_CREATE | NLM_F_EXCL
+_CREATE: Final = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL
 """Never NLM_F_REPLACE: what is there already is not ours (invariant 4)."""
 
 CONDEMNED_GROUP_BASE: Final = 0x7072_0000
@@ -156,23 +174,16 @@ def pack(operation: LinkOperation, index: int) -> bytes:
     """Return the message of an operation on the link with this index."""
     match operation:
         case DisableAddressGeneration():
-            mode = u8(_IFLA_INET6_ADDR_GEN_MODE, _IN6_ADDR_GEN_MODE_NONE)
-            return _set_link(index, nested(_IFLA_AF_SPEC, nested(_AF_INET6, mode)))
+            return _set_link(index, _NO_ADDRESS_GENERATION)
         case BringUp():
-            body = _IFINFOMSG.pack(0, 0, 0, index, _IFF_UP, _IFF_UP)
-            return message(_RTM_SETLINK, 0, body)
+            header = (_LINK.size, _RTM_SETLINK, NLM_F_REQUEST, 0, 0)
+            return _LINK.pack(*header, 0, 0, 0, index, _IFF_UP, _IFF_UP)
         case SetAlias(alias=alias):
             return _set_link(index, attribute(_IFLA_IFALIAS, alias.encode()))
         case AddAddress(address=address):
             return _add_address(address, index)
         case AddNeighbor(address=address, mac=mac):
-            return message(
-                _RTM_NEWNEIGH,
-                _CREATE,
-                _NDMSG.pack(_FAMILY[address.version], 0, 0, index, _NUD_PERMANENT, 0, _RTN_UNICAST),
-                attribute(_NDA_DST, address.packed),
-                attribute(_NDA_LLADDR, mac),
-            )
+            return _add_neighbor(address, mac, index)
         case AddDefaultRoute(gateway=gateway, table=table):
             return _add_default_route(gateway, index, table)
         case AddSourceRule(address=address, table=table):
@@ -184,21 +195,34 @@ def pack(operation: LinkOperation, index: int) -> bytes:
 
 
 def _set_link(index: int, *parts: bytes) -> bytes:
-    return message(_RTM_SETLINK, 0, _IFINFOMSG.pack(0, 0, 0, index, 0, 0), *parts)
+    rest = b"".join(parts)
+    header = (_LINK.size + len(rest), _RTM_SETLINK, NLM_F_REQUEST, 0, 0)
+    return _LINK.pack(*header, 0, 0, 0, index, 0, 0) + rest
+
+
+def _add_neighbor(address: Address, mac: bytes, index: int) -> bytes:
+    version, packed = address.version, address.packed
+    layout = _NEIGHBOR[version]
+    return layout.pack(
+        *(layout.size, _RTM_NEWNEIGH, _CREATE, 0, 0),
+        *(_FAMILY[version], 0, 0, index, _NUD_PERMANENT, 0, _RTN_UNICAST),
+        *(4 + len(packed), _NDA_DST, packed),
+        *(10, _NDA_LLADDR, mac),
+    )
 
 
 def _add_address(address: Address, index: int) -> bytes:
-    family = _FAMILY[address.version]
+    version, packed = address.version, address.packed
     flags = _IFA_F_NOPREFIXROUTE | _IFA_F_PERMANENT
-    if family == _AF_INET6:
+    if version == 6:
         flags |= _IFA_F_NODAD
-    return message(
-        _RTM_NEWADDR,
-        _CREATE,
-        _IFADDRMSG.pack(family, _HOST_LENGTH[address.version], 0, _RT_SCOPE_UNIVERSE, index),
-        attribute(_IFA_LOCAL, address.packed),
-        attribute(_IFA_ADDRESS, address.packed),
-        u32(_IFA_FLAGS, flags),
+    length = 4 + len(packed)
+    layout = _ADDRESS[version]
+    return layout.pack(
+        *(layout.size, _RTM_NEWADDR, _CREATE, 0, 0),
+        *(_FAMILY[version], _HOST_LENGTH[version], 0, _RT_SCOPE_UNIVERSE, index),
+        *(length, _IFA_LOCAL, packed, length, _IFA_ADDRESS, packed),
+        *(8, _IFA_FLAGS, flags),
     )
 
 
@@ -224,38 +248,39 @@ def _rule(kind: int, flags: int, address: Address, table: int) -> bytes:
 
 
 def _add_default_route(gateway: Address, index: int, table: int | None) -> bytes:
-    family = _FAMILY[gateway.version]
+    version, packed = gateway.version, gateway.packed
     # IPv6 needs no onlink: its gateway is link-local.
-    flags = _RTNH_F_ONLINK if family == _AF_INET else 0
-    return message(
-        _RTM_NEWROUTE,
-        _CREATE,
-        _RTMSG.pack(
-            *(family, 0, 0, 0, _RT_TABLE_MAIN if table is None else _RT_TABLE_COMPAT),
+    flags = _RTNH_F_ONLINK if version == 4 else 0
+    rest = b"" if table is None else u32(_RTA_TABLE, table)
+    layout = _ROUTE[version]
+    return (
+        layout.pack(
+            *(layout.size + len(rest), _RTM_NEWROUTE, _CREATE, 0, 0),
+            *(_FAMILY[version], 0, 0, 0, _RT_TABLE_MAIN if table is None else _RT_TABLE_COMPAT),
             *(_RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, flags),
-        ),
-        attribute(_RTA_GATEWAY, gateway.packed),
-        u32(_RTA_OIF, index),
-        *(() if table is None else (u32(_RTA_TABLE, table),)),
+            *(4 + len(packed), _RTA_GATEWAY, packed),
+            *(8, _RTA_OIF, index),
+        )
+        + rest
     )
 
 
 def _add_host_route(operation: AddHostRoute, index: int) -> bytes:
-    destination = operation.destination
-    family = _FAMILY[destination.version]
+    version, packed = operation.destination.version, operation.destination.packed
     # ip6_route ignores the scope; IPv4 takes a route without gateway only with scope link.
-    scope = _RT_SCOPE_LINK if family == _AF_INET else _RT_SCOPE_UNIVERSE
-    parts = [attribute(_RTA_DST, destination.packed), u32(_RTA_OIF, index)]
-    if operation.preferred_source is not None:
-        parts.append(attribute(_RTA_PREFSRC, operation.preferred_source.packed))
-    return message(
-        _RTM_NEWROUTE,
-        _CREATE,
-        _RTMSG.pack(
-            *(family, _HOST_LENGTH[destination.version], 0, 0, _RT_TABLE_MAIN, RouteProtocol.POD),
+    scope = _RT_SCOPE_LINK if version == 4 else _RT_SCOPE_UNIVERSE
+    source = operation.preferred_source
+    rest = b"" if source is None else attribute(_RTA_PREFSRC, source.packed)
+    layout = _ROUTE[version]
+    return (
+        layout.pack(
+            *(layout.size + len(rest), _RTM_NEWROUTE, _CREATE, 0, 0),
+            *(_FAMILY[version], _HOST_LENGTH[version], 0, 0, _RT_TABLE_MAIN, RouteProtocol.POD),
             *(scope, _RTN_UNICAST, 0),
-        ),
-        *parts,
+            *(4 + len(packed), _RTA_DST, packed),
+            *(8, _RTA_OIF, index),
+        )
+        + rest
     )
 
 
