@@ -96,6 +96,7 @@ class LeaseCalls:
             subnets=options.subnets,
             reserved=(*options.reserved, *_networks(options.gateways)),
         )
+        self._refuse_strange_gateways(options)
         sandbox = find_sandbox(call.environment.netns, descriptor)
         addresses = self._node.addressing.allocate(key, wish)
         try:
@@ -119,6 +120,14 @@ class LeaseCalls:
             dns=requested.dns or options.dns,
         )
         return render_result(result, call.configuration.version)
+
+    def _refuse_strange_gateways(self, options: IpamOptions) -> None:
+        subnets = options.subnets or self._node.pod_cidrs
+        for gateway in options.gateways:
+            if not any(gateway in subnet for subnet in subnets):
+                raise AddressNotUsableError(
+                    f"gateway {gateway} is in none of {', '.join(map(str, subnets))}"
+                )
 
     def _lease(self, key: LeaseKey, addresses: Addresses, sandbox: Sandbox | None) -> Lease:
         lease = Lease(key=key, addresses=addresses, sandbox=sandbox, since=self._wall_clock())

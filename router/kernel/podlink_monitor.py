@@ -19,7 +19,7 @@ from typing import Final
 
 from router.kernel.errors import KernelError
 from router.kernel.message import messages
-from router.kernel.podlink_listing import RTM_NEWLINK, parse_neighbor, parse_route
+from router.kernel.podlink_listing import RTM_NEWLINK, parse_route
 from router.kernel.podlink_wire import RTM_DELLINK
 from router.kernel.protocols import RouteProtocol
 
@@ -104,15 +104,18 @@ class LinkMonitor:
 def _sort_in(heard: Heard, kind: int, payload: bytes) -> None:
     if kind == _RTM_DELROUTE:
         heard.disturbed.add(parse_route(payload)[0])
-    elif kind == _RTM_DELNEIGH:
-        # AF_BRIDGE: an entry of a bridge's forwarding table, which has no address.
-        if payload[0] in (socket.AF_INET, socket.AF_INET6):
-            heard.disturbed.add(parse_neighbor(payload)[0])
+        return
+    # ifinfomsg and ndmsg begin alike. AF_BRIDGE: the link only joined or left a bridge, or the
+    # neighbor is an entry of a bridge's forwarding table.
+    family, index = _FAMILY_AND_INDEX.unpack_from(payload)
+    if family == socket.AF_BRIDGE:
+        return
+    if kind == _RTM_DELNEIGH:
+        heard.disturbed.add(index)
+    elif kind == RTM_DELLINK:
+        heard.gone.append(index)
     else:
-        family, index = _FAMILY_AND_INDEX.unpack_from(payload)
-        # AF_BRIDGE: the link only joined or left a bridge.
-        if family == socket.AF_UNSPEC:
-            (heard.gone if kind == RTM_DELLINK else heard.up).append(index)
+        heard.up.append(index)
 
 
 def _filter() -> tuple[tuple[int, int, int, int], ...]:

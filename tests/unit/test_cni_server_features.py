@@ -246,6 +246,8 @@ class TestLeases:
         assert node.ipam("ADD", "c", ipam=ipam).body["ips"][0]["gateway"] == "10.244.1.6"
         taken = {"type": "podroute-ipam", "gateways": ["10.244.1.1"]}
         assert node.ipam("ADD", "d", ipam=taken).code == 105
+        strange = {"type": "podroute-ipam", "gateways": ["192.0.2.1"]}
+        assert node.ipam("ADD", "e", ipam=strange).code == 106
         held = LeaseKey(network="n", container_id="d", ifname="eth0")
         assert held.container_id not in {pod["container_id"] for pod in node.overview()["pods"]}
 
