@@ -7,8 +7,10 @@ they happened.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from bgp.nlri import IPAddress, Prefix
 from bgp.path import Attributes
@@ -123,13 +125,21 @@ class Notified:
     """The shutdown communication (RFC 9003) or what ExaBGP says about it; printable."""
 
 
+class Change(NamedTuple):
+    """What changes with one peer's routes. A prefix is in at most one of the two."""
+
+    attributes: Attributes | None
+    """Of everything announced; None if nothing is."""
+    announced: Sequence[Prefix] = ()
+    withdrawn: Sequence[Prefix] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Updated:
-    """An UPDATE received. A prefix is in at most one of the two."""
+    """UPDATEs received, in their order."""
 
     peer: PeerId
-    announced: tuple[tuple[Prefix, Attributes], ...] = ()
-    withdrawn: tuple[Prefix, ...] = ()
+    changes: Sequence[Change]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,18 @@ class Attributes:
     communities: tuple[tuple[int, int], ...] = ()
     large_communities: tuple[tuple[int, int, int], ...] = ()
 
+    def with_as_path(self, as_path: tuple[int, ...]) -> Attributes:
+        """Give the same with another sequence and no sets."""
+        return Attributes(
+            next_hop=self.next_hop,
+            as_path=as_path,
+            origin=self.origin,
+            med=self.med,
+            local_preference=self.local_preference,
+            communities=self.communities,
+            large_communities=self.large_communities,
+        )
+
     @property
     def path_length(self) -> int:
         """Length of the AS path for comparison."""

@@ -15,7 +15,7 @@ Invariant: `best` depends on the set of paths only, never on the order of their 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -206,15 +206,30 @@ class Rib:
         if settings is None:
             return
         tables = self._tables[event.peer]
-        for prefix in event.withdrawn:
+        for attributes, announced, withdrawn in event.changes:
+            if withdrawn:
+                self._withdraw(tables, withdrawn)
+            if announced and attributes is not None:
+                self._announce(tables, attributes, announced, settings.local_asn)
+
+    def _withdraw(self, tables: Mapping[int, _Table], withdrawn: Iterable[Prefix]) -> None:
+        for prefix in withdrawn:
             table = tables[prefix[0]]
             if table.accepted.pop(prefix, None) is not None:
                 self._changed.add(prefix)
                 table.stale.discard(prefix)
             else:
                 table.rejected.pop(prefix, None)
-        evaluate, local_asn = self._policy.evaluate, settings.local_asn
-        for prefix, attributes in event.announced:
+
+    def _announce(
+        self,
+        tables: Mapping[int, _Table],
+        attributes: Attributes,
+        announced: Iterable[Prefix],
+        local_asn: int,
+    ) -> None:
+        evaluate = self._policy.evaluate
+        for prefix in announced:
             table = tables[prefix[0]]
             accepted, reason = evaluate(prefix, attributes, local_asn)
             self._store(table, prefix, attributes, None if accepted else reason)

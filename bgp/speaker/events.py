@@ -21,6 +21,7 @@ from typing import Any
 from bgp.errors import BgpError
 from bgp.event import (
     Alive,
+    Change,
     Connected,
     Direction,
     EndOfRib,
@@ -156,9 +157,21 @@ def _update(neighbor: Json, peer: PeerId) -> Iterator[PeerEvent]:
     if announced:
         withdrawn = tuple(prefix for prefix in withdrawn if prefix not in announced)
     if received:
-        yield Updated(peer=peer, announced=tuple(announced.items()), withdrawn=withdrawn)
+        yield Updated(peer=peer, changes=_changes(announced, withdrawn))
     else:
         yield Sent(peer=peer, announced=tuple(announced), withdrawn=withdrawn)
+
+
+def _changes(
+    announced: Mapping[Prefix, Attributes], withdrawn: tuple[Prefix, ...]
+) -> tuple[Change, ...]:
+    shared: dict[Attributes, list[Prefix]] = {}
+    for prefix, attributes in announced.items():
+        shared.setdefault(attributes, []).append(prefix)
+    changes = [Change(attributes, tuple(prefixes)) for attributes, prefixes in shared.items()]
+    if withdrawn:
+        changes.append(Change(None, (), withdrawn))
+    return tuple(changes)
 
 
 def _refresh(neighbor: Json, peer: PeerId) -> Iterator[PeerEvent]:

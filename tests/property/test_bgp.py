@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bgp.event import EndOfRib, Updated
+from bgp.event import Change, EndOfRib, Updated
 from bgp.nlri import Prefix, PrefixError
 from bgp.path import DEFAULT_LOCAL_PREFERENCE, Attributes, Origin
 from bgp.peer import PeerId, PeerSettings
@@ -104,7 +104,7 @@ def test_decision_depends_on_the_set_only(paths: dict[PeerId, Attributes], order
         shuffled = list(paths.items())
         order.shuffle(shuffled)
         for peer, given_attributes in shuffled:
-            table.apply(Updated(peer=peer, announced=((NETWORKS[0], given_attributes),)))
+            table.apply(Updated(peer=peer, changes=[Change(given_attributes, NETWORKS[:1])]))
         results.append(table.best(NETWORKS[0]))
 
     accepted = {p: a for p, a in paths.items() if 65201 not in a.as_path}
@@ -124,14 +124,14 @@ class RibAgainstModel(RuleBasedStateMachine):
 
     @rule(peer=names, prefixes=st.sets(st.sampled_from(NETWORKS)), given_attributes=attributes)
     def announce(self, peer: PeerId, prefixes: set[Prefix], given_attributes: Attributes) -> None:
-        announced = tuple((prefix, given_attributes) for prefix in prefixes)
-        self.rib.apply(Updated(peer=peer, announced=announced))
+        change = Change(given_attributes, tuple(prefixes))
+        self.rib.apply(Updated(peer=peer, changes=[change]))
         for prefix in prefixes:
             self.model[peer, prefix] = (given_attributes, False)
 
     @rule(peer=names, prefixes=st.sets(st.sampled_from(NETWORKS)))
     def withdraw(self, peer: PeerId, prefixes: set[Prefix]) -> None:
-        self.rib.apply(Updated(peer=peer, withdrawn=tuple(prefixes)))
+        self.rib.apply(Updated(peer=peer, changes=[Change(None, (), tuple(prefixes))]))
         for prefix in prefixes:
             self.model.pop((peer, prefix), None)
 

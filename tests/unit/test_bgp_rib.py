@@ -6,7 +6,7 @@ import time
 from ipaddress import ip_address
 from typing import Any
 
-from bgp.event import EndOfRib, Updated
+from bgp.event import Change, EndOfRib, Updated
 from bgp.nlri import Prefix
 from bgp.path import GRACEFUL_SHUTDOWN, Attributes, Origin
 from bgp.peer import PeerId, PeerSettings
@@ -39,8 +39,7 @@ def via(number: int = 1, *as_path: int, **changes: Any) -> Attributes:
 
 
 def announce(table: Rib, peer: PeerId, attributes: Attributes, *prefixes: Prefix) -> None:
-    announced = tuple((prefix, attributes) for prefix in prefixes or (POD,))
-    table.apply(Updated(peer=peer, announced=announced))
+    table.apply(Updated(peer=peer, changes=[Change(attributes, prefixes or (POD,))]))
 
 
 def winners(table: Rib) -> str:
@@ -124,7 +123,7 @@ def test_withdrawal() -> None:
     table = rib()
     announce(table, A, via(1), POD, OTHER)
     table.take_changed()
-    table.apply(Updated(peer=A, withdrawn=(POD, OTHER)))
+    table.apply(Updated(peer=A, changes=[Change(None, (), (POD, OTHER))]))
 
     assert table.best(POD) == ()
     assert table.counts(A, 4) == Counts()
@@ -222,7 +221,7 @@ def test_hundred_thousand_paths_in_about_a_second() -> None:
     table = Rib(policy, {A: settings(A)})
     prefixes = [Prefix(4, (11 << 24) + (i << 8), 24) for i in range(100_000)]
     events = [
-        Updated(peer=A, announced=((prefix, via(1, 65101, 100_000 + i)),))
+        Updated(peer=A, changes=[Change(via(1, 65101, 100_000 + i), (prefix,))])
         for i, prefix in enumerate(prefixes)
     ]
 

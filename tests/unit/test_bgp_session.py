@@ -101,7 +101,7 @@ def test_adj_rib_out_and_end_of_rib() -> None:
         Sent(peer=PEER, announced=(POD,)),
         Sent(peer=PEER, end_of_rib=4),
         EndOfRib(peer=PEER, family=4),
-        Updated(peer=PEER),
+        Updated(peer=PEER, changes=()),
         Refreshed(peer=PEER, family=4),
     )
 
@@ -177,7 +177,7 @@ def test_every_pair_moves_or_is_an_error() -> None:
         Input.UP: UP,
         Input.DOWN: down(""),
         Input.NOTIFIED: notified(Direction.SENT, 6, 0),
-        Input.MESSAGE: Updated(peer=PEER),
+        Input.MESSAGE: Updated(peer=PEER, changes=()),
     }
     for state, given in product(State, events):
         session = Session(peer=PEER, since=0.0, state=state)

@@ -10,6 +10,7 @@ import pytest
 
 from bgp.event import (
     Alive,
+    Change,
     Connected,
     Direction,
     EndOfRib,
@@ -144,9 +145,8 @@ def test_update_with_every_attribute() -> None:
 
     assert event == Updated(
         peer=V4,
-        announced=(
-            (
-                Prefix.parse("10.244.2.0/24"),
+        changes=(
+            Change(
                 Attributes(
                     next_hop=ip_address("10.0.1.2"),
                     as_path=(65101, 65202),
@@ -157,9 +157,10 @@ def test_update_with_every_attribute() -> None:
                     communities=((65000, 7),),
                     large_communities=((65101, 1, 2),),
                 ),
+                (Prefix.parse("10.244.2.0/24"),),
             ),
+            Change(None, (), (Prefix.parse("10.244.3.0/24"),)),
         ),
-        withdrawn=(Prefix.parse("10.244.3.0/24"),),
     )
 
 
@@ -181,8 +182,9 @@ def test_one_half_of_an_ipv6_next_hop_is_taken(
     event = one(update(peer=peer, attribute={"origin": "igp"}, announce=announce))
 
     assert isinstance(event, Updated)
-    ((_, attributes),) = event.announced
-    assert attributes.next_hop == ip_address(chosen)
+    (change,) = event.changes
+    assert change.attributes is not None
+    assert change.attributes.next_hop == ip_address(chosen)
 
 
 def test_host_bits_are_cleared_and_other_families_left_out() -> None:
@@ -197,7 +199,7 @@ def test_host_bits_are_cleared_and_other_families_left_out() -> None:
     )
 
     assert isinstance(event, Updated)
-    assert [str(prefix) for prefix, _ in event.announced] == ["10.244.2.0/24"]
+    assert [str(prefix) for prefix in event.changes[0].announced] == ["10.244.2.0/24"]
 
 
 def test_end_of_rib_both_ways() -> None:

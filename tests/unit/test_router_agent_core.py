@@ -9,15 +9,8 @@ from bgp.nlri import Prefix
 from bgp.peer import PeerId
 from router.agent import view
 from router.kernel.monitor import Noticed
-from tests.support.agent import (
-    CONFIG,
-    Bench,
-    ModelKernel,
-    down,
-    end_of_rib,
-    establishing,
-    update,
-)
+from tests.support.agent import CONFIG, Bench, ModelKernel
+from tests.support.bgp_events import down, end_of_rib, establishing, update
 
 POD = "10.244.2.0/24"
 OWN = Prefix.parse("10.244.1.0/24")

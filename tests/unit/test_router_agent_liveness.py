@@ -11,7 +11,8 @@ from bgp.bfd.session import Spec, Verdict
 from bgp.bfd.state import State
 from router.agent import view
 from router.agent.liveness import Liveness
-from tests.support.agent import CONFIG, Bench, down, establishing, update
+from tests.support.agent import CONFIG, Bench
+from tests.support.bgp_events import down, establishing, update
 
 POD = "10.244.2.0/24"
 BOTH = {"10.0.1.2", "10.0.2.2"}

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from bgp.event import Direction, Event, Notified, SpeakerExited, SpeakerStarted, Updated
-from bgp.nlri import Prefix
+from bgp.event import Change, Direction, Event, Notified, SpeakerExited, SpeakerStarted, Updated
 from bgp.path import GRACEFUL_SHUTDOWN
 from bgp.peer import PeerId
-from tests.support.agent import Bench, down, end_of_rib, establishing, update
+from tests.support.agent import Bench
+from tests.support.bgp_events import down, end_of_rib, establishing, update
 
 POD = "10.244.2.0/24"
 
@@ -96,9 +96,10 @@ def test_a_tor_that_says_it_goes_is_used_last() -> None:
     bench.establish("tor1", "tor2")
     bench.step(update("tor1", POD), update("tor2", POD))
     assert bench.routes() == {POD: {"10.0.1.2", "10.0.2.2"}}
-    going = replace(update("tor1", POD).announced[0][1], communities=(GRACEFUL_SHUTDOWN,))
-    announced = ((Prefix.parse(POD), going),)
-    bench.step(Updated(peer=PeerId("tor1"), announced=announced))
+    (before,) = update("tor1", POD).changes
+    assert before.attributes is not None
+    going = replace(before.attributes, communities=(GRACEFUL_SHUTDOWN,))
+    bench.step(Updated(peer=PeerId("tor1"), changes=[Change(going, before.announced)]))
     assert bench.routes() == {POD: {"10.0.2.2"}}
     bench.step(update("tor2", withdrawn=[POD]))
     assert bench.routes() == {POD: {"10.0.1.2"}}

@@ -1,0 +1,84 @@
+"""Whatever a peer sends as an UPDATE is read, or ends the session in the way the RFCs ask for."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bgp.nlri import BITS, Prefix
+from bgp.update import Negotiated, Update, UpdateError, UpdateReader
+from tests.support.bgp_wire import announcement, withdrawal
+
+BOTH = Negotiated(frozenset({4, 6}))
+
+
+@st.composite
+def prefix_lists(draw: st.DrawFn) -> list[Prefix]:
+    family = draw(st.sampled_from([4, 6]))
+    bits = BITS[family]
+    lengths = st.just(draw(st.integers(0, bits))) if draw(st.booleans()) else st.integers(0, bits)
+    size = draw(st.sampled_from([1, 3, 30]))
+    found = []
+    for _ in range(size):
+        length = draw(lengths)
+        network = draw(st.integers(0, 2**bits - 1)) >> (bits - length) << (bits - length)
+        found.append(Prefix(family, network, length))
+    return found
+
+
+asns = st.lists(st.integers(1, 2**32 - 1), min_size=1, max_size=5)
+
+
+@given(prefix_lists(), asns)
+def test_what_is_written_is_read(prefixes: list[Prefix], path: list[int]) -> None:
+    hop = "10.0.1.2" if prefixes[0].family == 4 else "fd00:0:1::2"
+    reader = UpdateReader()
+    for _ in range(2):
+        (change,) = reader.read(announcement(prefixes, hop, *path), BOTH).changes
+        assert list(change.announced) == prefixes
+        assert change.attributes is not None
+        assert change.attributes.as_path == tuple(path)
+        assert str(change.attributes.next_hop) == hop
+    (gone,) = reader.read(withdrawal(prefixes), BOTH).changes
+    assert list(gone.withdrawn) == prefixes
+
+
+READERS = {size: (UpdateReader(), Negotiated(frozenset({4, 6}), size)) for size in (2, 4)}
+
+
+def attempt(raw: bytes) -> None:
+    """Both a fresh reader and one with full caches give the same answer, and no other error."""
+    for used, negotiated in READERS.values():
+        answers: list[Update | str] = []
+        for reader in (UpdateReader(), used):
+            try:
+                answers.append(reader.read(raw, negotiated))
+            except UpdateError as error:
+                answers.append(str(error))
+        assert answers[0] == answers[1]
+
+
+@given(st.binary(max_size=120))
+@settings(max_examples=500)
+def test_any_bytes(raw: bytes) -> None:
+    attempt(raw)
+
+
+@given(prefix_lists(), asns, st.data())
+@settings(max_examples=500)
+def test_damaged_messages(prefixes: list[Prefix], path: list[int], data: st.DataObject) -> None:
+    hop = "10.0.1.2" if prefixes[0].family == 4 else "fd00:0:1::2"
+    raw = bytearray(announcement(prefixes, hop, *path))
+    attempt(bytes(raw))
+    for _ in range(data.draw(st.integers(1, 3))):
+        position = data.draw(st.integers(0, len(raw) - 1))
+        action = data.draw(st.sampled_from(["flip", "cut", "double"]))
+        if action == "flip":
+            raw[position] = data.draw(st.integers(0, 255))
+        elif action == "cut":
+            del raw[position : position + data.draw(st.integers(1, 4))]
+        else:
+            raw[position:position] = raw[position : position + 4]
+        if not raw:
+            break
+    attempt(bytes(raw))
