@@ -17,9 +17,10 @@ from containerlab.demo.daemon import descendants
 from containerlab.demo.fabric import TOPOLOGY
 from containerlab.demo.pod import Pod, Runtime
 from containerlab.netlab import Lab
+from containerlab.runtime.cgroups import cgroups
 from tests.support.contained import NUMBERS, PODROUTE, PROC_SYS, ContainedDaemon
 from tests.support.containerd import Containerd
-from tests.support.runtime_node import CNI_BIN, ROOT, RuntimeNode, RuntimePod, cgroups
+from tests.support.runtime_node import CNI_BIN, ROOT, RuntimeNode, RuntimePod
 from tests.support.wait import NotYetError, wait_until
 
 pytestmark = [

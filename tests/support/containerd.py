@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.cri import NODE, POD, Cri
+from containerlab.runtime.cri import NODE, POD, Cri
 from tests.support.runtime_node import ROOTFS, SLEEP, RuntimeNode, RuntimePod, sorted_addresses
 from tests.support.wait import NotYetError, wait_until
 

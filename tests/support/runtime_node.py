@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_interface
@@ -20,6 +18,7 @@ from typing import Any, Final
 from containerlab.demo.daemon import Daemon
 from containerlab.netlab import Lab
 from containerlab.netlab.node import Node
+from containerlab.runtime.cgroups import cgroups
 from tests.support.wait import NotYetError, wait_until
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -35,8 +34,6 @@ SLEEP: Final = ("/bin/busybox", "sleep", "100000")
 
 _APPLETS: Final = ("cat", "ip", "mkdir", "ping", "sh", "sleep")
 _DEBIAN_PLUGINS: Final = Path("/usr/lib/cni")
-_CGROUPS: Final = Path("/sys/fs/cgroup")
-_CGROUP_PREFIX: Final = "podroute-test-"
 
 Address = IPv4Address | IPv6Address
 
@@ -169,17 +166,6 @@ def write_topology(folder: Path, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def cgroups() -> Iterator[str]:
-    """Give a cgroup parent of our own; remove what is left below it, also of killed runs."""
-    _remove_stale_cgroups()
-    name = f"{_CGROUP_PREFIX}{os.getpid()}"
-    try:
-        yield f"/{name}"
-    finally:
-        _remove_cgroups(name)
-
-
-@contextlib.contextmanager
 def runtime_node(
     folder: Path, name: str, plugins: Sequence[dict[str, Any]] = PLAIN
 ) -> Iterator[RuntimeNode]:
@@ -189,37 +175,3 @@ def runtime_node(
         node.write_conflist(plugins)
         node.start()
         yield node
-
-
-def _remove_stale_cgroups() -> None:
-    for path in {p.name for p in _cgroup_parents("*")}:
-        pid = path.removeprefix(_CGROUP_PREFIX)
-        if not Path(f"/proc/{pid}").exists():
-            _remove_cgroups(path)
-
-
-def _cgroup_parents(suffix: str) -> list[Path]:
-    name = f"{_CGROUP_PREFIX}{suffix}"
-    return [*_CGROUPS.glob(name), *_CGROUPS.glob(f"*/{name}")]
-
-
-def _remove_cgroups(name: str) -> None:
-    """Remove a parent in every hierarchy; the kernel needs a moment after the last task ended."""
-    end = time.monotonic() + 5
-    for parent in _cgroup_parents(name.removeprefix(_CGROUP_PREFIX)):
-        for path in sorted(parent.rglob("*"), key=lambda p: -len(p.parts)):
-            if path.is_dir():
-                _remove_cgroup(path, end)
-        _remove_cgroup(parent, end)
-
-
-def _remove_cgroup(path: Path, end: float) -> None:
-    while time.monotonic() < end:
-        try:
-            path.rmdir()
-        except FileNotFoundError:
-            return
-        except OSError:
-            time.sleep(0.01)
-        else:
-            return

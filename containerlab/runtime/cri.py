@@ -12,11 +12,13 @@ from typing import Any, Final, Self
 
 import grpc
 
-from tests.support.protobuf import Field, Message, Scalar, decode, encode
+from containerlab.runtime.protobuf import Field, Message, Scalar, decode, encode
 
 INTEGER: Final = Scalar.INTEGER
 POD, CONTAINER, NODE = 0, 1, 2
 """NamespaceMode."""
+RUNNING, EXITED = 1, 2
+"""ContainerState."""
 
 _NAMESPACES: Message = {
     "network": Field(1, INTEGER),
@@ -62,22 +64,32 @@ _SECURITY_CONTEXT: Message = {
             "drop_capabilities": Field(2, repeated=True),
         },
     ),
+    "privileged": Field(2, INTEGER),
     "namespace_options": Field(3, _NAMESPACES),
+    "selinux_options": Field(4, {"type": Field(3)}),
+    "run_as_user": Field(5, {"value": Field(1, INTEGER)}),
     "readonly_rootfs": Field(7, INTEGER),
     "no_new_privs": Field(11, INTEGER),
     "masked_paths": Field(13, repeated=True),
     "readonly_paths": Field(14, repeated=True),
     "seccomp": Field(15, {"profile_type": Field(1, INTEGER)}),
+    "apparmor": Field(16, {"profile_type": Field(1, INTEGER)}),
 }
 _CONTAINER_CONFIG: Message = {
     "metadata": Field(1, {"name": Field(1), "attempt": Field(2, INTEGER)}),
     "image": Field(2, {"image": Field(1)}),
     "command": Field(3, repeated=True),
+    "args": Field(4, repeated=True),
     "working_dir": Field(5),
     "envs": Field(6, {"key": Field(1), "value": Field(2)}, repeated=True),
     "mounts": Field(
         7,
-        {"container_path": Field(1), "host_path": Field(2), "readonly": Field(3, INTEGER)},
+        {
+            "container_path": Field(1),
+            "host_path": Field(2),
+            "readonly": Field(3, INTEGER),
+            "propagation": Field(5, INTEGER),
+        },
         repeated=True,
     ),
     "log_path": Field(11),

@@ -1,0 +1,1 @@
+"""A container runtime in lab nodes: images built offline, CRI calls, the part of kubelet."""
