@@ -20,6 +20,8 @@ from ipaddress import (
 from typing import Final, TypeVar
 
 FORMAT_VERSION: Final = 1
+MAX_MTU: Final = 65535
+"""ETH_MAX_MTU (include/uapi/linux/if_ether.h)."""
 
 _T = TypeVar("_T")
 
@@ -79,7 +81,7 @@ def parse(content: bytes) -> NodeFacts:
         node=_typed(body, "node", str),
         pod_cidrs=_each(body, "pod_cidrs", ip_network),
         node_addresses=_each(body, "node_addresses", ip_address),
-        mtu=_typed(body, "mtu", int),
+        mtu=_mtu(body),
         ready=_typed(body, "ready", bool),
         reason=_typed(body, "reason", str),
     )
@@ -91,6 +93,13 @@ def _typed(body: dict[str, object], key: str, kind: type[_T]) -> _T:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise MalformedNodeFactsError(f"{key}: missing or not of type {kind.__name__}")
     return value
+
+
+def _mtu(body: dict[str, object]) -> int:
+    mtu = _typed(body, "mtu", int)
+    if not 0 <= mtu <= MAX_MTU:
+        raise MalformedNodeFactsError(f"mtu: not within 0 to {MAX_MTU}")
+    return mtu
 
 
 def _each(body: dict[str, object], key: str, convert: Callable[[str], _T]) -> tuple[_T, ...]:

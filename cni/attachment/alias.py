@@ -95,7 +95,9 @@ def parse_alias(alias: str) -> tuple[AttachmentKey, Addresses]:
 
 
 def _shorten(value: str, limit: int) -> str:
-    if len(value.encode()) <= limit:
+    # GC names attachments that no ADD has checked: what is no UTF-8 matches none, and is no error.
+    encoded = value.encode("utf-8", "surrogatepass")
+    if len(encoded) <= limit:
         return value
-    digest = base64.urlsafe_b64encode(hashlib.sha256(value.encode()).digest())
+    digest = base64.urlsafe_b64encode(hashlib.sha256(encoded).digest())
     return "#" + digest.decode().rstrip("=")

@@ -57,5 +57,5 @@ def parse_label(content: bytes) -> Label:
             netns=str(body["netns"]),
             since=float(body["since"]),
         )
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return Label()

@@ -17,6 +17,8 @@ from cni.attachment.alias import Addresses
 from cni.attachment.identity import AttachmentKey
 
 _FORMAT_VERSION: Final = 1
+_NOT_JSON: Final = (ValueError, RecursionError, OverflowError)
+"""OverflowError: JSON knows numbers that no float or integer has, 1e999 and 400 digits."""
 
 
 class MalformedLeaseError(ValueError):
@@ -67,7 +69,7 @@ class Lease:
 def lease_name(key: LeaseKey) -> str:
     """Return the file name of a lease: by hash, as a container id may be longer than a name."""
     # None of the three can contain NUL, so the joint is unambiguous.
-    joint = f"{key.network}\0{key.container_id}\0{key.ifname}".encode()
+    joint = f"{key.network}\0{key.container_id}\0{key.ifname}".encode("utf-8", "surrogatepass")
     return base64.b32encode(hashlib.sha256(joint).digest()).decode().lower().rstrip("=")
 
 
@@ -110,7 +112,7 @@ def parse_lease(content: bytes) -> Lease:
             sandbox=_parse_sandbox(body.get("sandbox")),
             since=float(body["since"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, AttributeError, *_NOT_JSON) as error:
         raise MalformedLeaseError(f"not a lease: {error!r}") from None
 
 

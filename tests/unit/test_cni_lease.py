@@ -57,6 +57,8 @@ def test_a_lease_is_read_back() -> None:
         render_lease(LEASE).replace(b"[4, 5]", b"[4]"),
         render_lease(LEASE).replace(b"[6, 7]", b"6"),
         b"[" * 100_000,
+        render_lease(LEASE).replace(b'"since": 1.5', b'"since": 1' + b"0" * 400),
+        render_lease(LEASE).replace(b"[4, 5]", b"[1e999, 5]"),
     ],
 )
 def test_what_is_no_lease_is_refused(content: bytes) -> None:
@@ -81,6 +83,9 @@ def test_a_label_is_read_back_and_rubbish_is_an_empty_one() -> None:
     assert parse_label(render_label(label)) == label
     assert (label.namespace, len(label.pod)) == ("ns", 253)
     for content in (b"", b"[]", b"{}", json.dumps({"since": "x"}).encode()):
+        assert parse_label(content) == Label()
+    endless = render_label(label).replace(b"2.0", b"1" + b"0" * 400)
+    for content in (endless, b"[" * 100_000):
         assert parse_label(content) == Label()
 
 

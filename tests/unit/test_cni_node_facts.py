@@ -39,6 +39,8 @@ def test_a_newer_agent_may_write_more() -> None:
         ({"pod_cidrs": ["10.244.1.0/24", "10.244.1.1/24"]}, "pod_cidrs[1]"),
         ({"node_addresses": [7]}, "node_addresses[0]"),
         ({"mtu": 1500.0}, "mtu"),
+        ({"mtu": -1}, "mtu"),
+        ({"mtu": 65536}, "mtu"),
         ({"ready": 1}, "ready"),
     ],
 )

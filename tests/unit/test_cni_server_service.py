@@ -334,6 +334,15 @@ def test_gc_removes_what_is_not_in_its_list_and_of_its_network(runtime: Runtime)
     assert runtime.call("GC", **valid).answers == [(0, b"")]
 
 
+def test_gc_with_names_that_are_no_utf_8(runtime: Runtime) -> None:
+    """In the list or in a variable that GC does not need, they are nobody's."""
+    runtime.call("ADD")
+    foreign = {"containerID": "\ud800", "ifname": "\ud800"}
+    caller = runtime.call("GC", "\udcff", **{"cni.dev/valid-attachments": [foreign]})
+    runtime.settle()
+    assert caller.answers == [(0, b"")]
+
+
 def test_gc_needs_a_list(runtime: Runtime) -> None:
     runtime.call("ADD")
     assert runtime.call("GC").code == 7
