@@ -16,6 +16,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Self
 
 from cni.attachment.identity import AttachmentKey
+from cni.spec.text import text_of
 
 MAX_ALIAS_BYTES: Final = 255
 MAX_NETWORK_BYTES: Final = 48
@@ -69,8 +70,8 @@ def render_alias(key: AttachmentKey, addresses: Addresses) -> str:
             stored.network,
             stored.container_id,
             stored.ifname,
-            _ABSENT if addresses.ipv4 is None else str(addresses.ipv4),
-            _ABSENT if addresses.ipv6 is None else str(addresses.ipv6),
+            _ABSENT if addresses.ipv4 is None else text_of(addresses.ipv4),
+            _ABSENT if addresses.ipv6 is None else text_of(addresses.ipv6),
         )
     )
 

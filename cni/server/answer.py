@@ -15,6 +15,7 @@ from cni.server.registry import Attachment
 from cni.spec.errors import CniError, render_error
 from cni.spec.fields import Dns
 from cni.spec.result import Interface, IpConfiguration, Result, Route
+from cni.spec.text import text_of
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def attachment_fields(attachment: Attachment, took_s: float | None = None) -> di
         "ifname": attachment.key.ifname,
         "network": attachment.key.network,
         "link": attachment.link,
-        "addresses": ", ".join(map(str, attachment.addresses.each())),
+        "addresses": ", ".join(map(text_of, attachment.addresses.each())),
     }
     if took_s is not None:
         fields["took_ms"] = round(took_s * 1000, 2)

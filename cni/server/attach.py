@@ -127,10 +127,6 @@ class Attacher:
             raise
         attachment, result = self._attach(order, addresses, mtu, sandbox)
         if caller.answer(0, result):
-            # Behind the answer: nobody waits for it.
-            environment = call.environment
-            label = make_label(environment.args, environment.netns, self._clocks.wall())
-            self._labels.put(attachment.link, label)
             took_s = self._clocks.monotonic() - started_s
             self._keep_label(order, attachment)
             log.info("attachment added", extra=attachment_fields(attachment, took_s))
@@ -180,7 +176,7 @@ class Attacher:
             raise
 
     def _keep_label(self, order: _Order, attachment: Attachment) -> None:
-        """Write down what is for people only, now that the runtime has its answer."""
+        """Write down what is for people only; behind the answer, since nobody waits for it."""
         environment = order.call.environment
         label = make_label(environment.args, environment.netns, self._clocks.wall())
         self._labels.put(attachment.link, label)

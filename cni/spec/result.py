@@ -20,6 +20,7 @@ from ipaddress import (
 
 from cni.spec.errors import InvalidConfigurationError
 from cni.spec.fields import Dns
+from cni.spec.text import text_of
 from cni.spec.version import SpecVersion
 
 
@@ -91,8 +92,8 @@ def _interface(interface: Interface, version: SpecVersion) -> dict[str, object]:
 
 def _ip(ip: IpConfiguration, version: SpecVersion) -> dict[str, object]:
     body: dict[str, object] = {
-        "address": f"{ip.address}/{ip.prefix_length}",
-        "gateway": str(ip.gateway),
+        "address": f"{text_of(ip.address)}/{ip.prefix_length}",
+        "gateway": text_of(ip.gateway),
     }
     if ip.interface is not None:
         body["interface"] = ip.interface
@@ -102,9 +103,9 @@ def _ip(ip: IpConfiguration, version: SpecVersion) -> dict[str, object]:
 
 
 def _route(route: Route) -> dict[str, object]:
-    body: dict[str, object] = {"dst": str(route.destination)}
+    body: dict[str, object] = {"dst": text_of(route.destination)}
     if route.gateway is not None:
-        body["gw"] = str(route.gateway)
+        body["gw"] = text_of(route.gateway)
     return body
 
 

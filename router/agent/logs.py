@@ -10,6 +10,9 @@ from typing import Any, Final
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
+_ENCODER: Final = json.JSONEncoder(default=str)
+
+
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return {key: value for key, value in vars(record).items() if key not in _STANDARD}
 
@@ -27,7 +30,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _ENCODER.encode(line)
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -45,6 +48,8 @@ class ConsoleFormatter(logging.Formatter):
 
 def set_up_logs(level: str, style: str) -> None:
     """Send logs to standard error; `style` is 'json', 'console' or 'auto'."""
+    # What no line of ours tells costs a system call and a walk up the stack for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     handler.setFormatter(ConsoleFormatter() if console else JsonFormatter())

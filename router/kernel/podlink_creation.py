@@ -168,14 +168,15 @@ def _is_ipv6_refused(failure: Failure, operations: Sequence[LinkOperation]) -> b
 
 def _settling_requests(plan: PodLinkPlan, index: int) -> list[bytes]:
     """Return what to ask the sandbox: its link, and the way to its own IPv6 addresses."""
-    return [
-        listing.get_link_at(index),
-        *(
-            listing.get_route_to(operation.address)
-            for operation in plan.sandbox
-            if isinstance(operation, AddAddress) and operation.address.version == 6
-        ),
+    own = [
+        operation.address
+        for operation in plan.sandbox
+        if isinstance(operation, AddAddress) and operation.address.version == 6
     ]
+    if not own:
+        return [listing.get_link_at(index)]
+    # Only the last is acknowledged.
+    return [listing.get_link_at(index, flags=0), *map(listing.get_route_to, own)]
 
 
 def _has_settled(listed: Sequence[tuple[int, bytes]], wanted: int) -> bool:

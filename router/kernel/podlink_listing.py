@@ -88,11 +88,11 @@ def get_link(name: str) -> bytes:
     )
 
 
-def get_link_at(index: int) -> bytes:
+def get_link_at(index: int, *, flags: int = NLM_F_ACK) -> bytes:
     """Return the request for one link by index, acknowledged so that its end is seen."""
     return message(
         _RTM_GETLINK,
-        NLM_F_ACK,
+        flags,
         _IFINFOMSG.pack(0, 0, 0, index, 0, 0),
         u32(_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS),
     )

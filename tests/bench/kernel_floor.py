@@ -36,7 +36,7 @@ def write_messages(directory: Path) -> tuple[Path, Path]:
         + _transaction([filter_wire.add_element(*each) for each in keys])
         + _conversation(b"p", [wire.pack(operation, _INDEX) for operation in plan.sandbox])
         + _conversation(b"n", [wire.pack(operation, _INDEX) for operation in plan.host])
-        + _conversation(b"p", [listing.get_link_at(_INDEX), *ways])
+        + _conversation(b"p", [listing.get_link_at(_INDEX, flags=0), *ways])
     )
     undo = directory / "floor-undo"
     undo.write_bytes(
