@@ -15,7 +15,7 @@ from bgp.speaker.process import Speaker, SpeakerProcessSettings
 from router.agent.api import LocalApi
 from router.agent.bfd_link import BfdLink
 from router.agent.control import Control
-from router.agent.core import RouteAgent
+from router.agent.core import Circumstances, RouteAgent
 from router.agent.health import HealthServer
 from router.agent.lock import agent_lock
 from router.agent.node_file import NodeFile
@@ -32,6 +32,7 @@ from router.kernel.monitor import Monitor
 from router.kernel.protocols import LEARNED_DEFAULT_METRIC, LEARNED_METRIC
 from router.kernel.sysctl import Sysctls
 from router.reconcile.learned import Metrics
+from router.reconcile.readiness import State
 
 if TYPE_CHECKING:  # the API client costs 20 MB; only cluster mode loads it
     from router.kube.cluster import Cluster
@@ -88,7 +89,7 @@ def run_router(options: Options) -> int:
             cluster=cluster,
             host_name=socket.gethostname(),
         )
-        control = Control(inbox=Inbox(wake), wake=wake, source=source)
+        control = Control(inbox=Inbox(wake), wake=wake, source=source, cluster=cluster)
         api = LocalApi(options.run_dir / "router.sock", control.routes())
         stack.callback(api.close)
         if options.health is not None:
@@ -126,9 +127,11 @@ def run_router(options: Options) -> int:
                 publish=NodeFile(node_file).publish,
                 bfd=bfd,
             ),
-            Metrics(learned=LEARNED_METRIC, default=LEARNED_DEFAULT_METRIC),
-            resumed=node_file.exists(),
-            expects_pod_cidrs=cluster is not None,
+            Circumstances(
+                metrics=Metrics(learned=LEARNED_METRIC, default=LEARNED_DEFAULT_METRIC),
+                resumed=node_file.exists(),
+                expects_pod_cidrs=cluster is not None,
+            ),
         )
         control.agent = agent
         _log.info("route agent started", extra={"node": settings.node})
@@ -165,6 +168,16 @@ def _first_settings(
     return None
 
 
+def _tell_cluster(cluster: Cluster, agent: RouteAgent, before: State) -> None:
+    """Put the verdict on the Node; an Event when it turns."""
+    from router.kube.event import Note  # noqa: PLC0415
+
+    verdict = agent.verdict
+    cluster.want_status(verdict, agent.settings.status)
+    if verdict.state is not before and State.RESUMING not in (verdict.state, before):
+        cluster.tell(Note(verdict.reason.value, verdict.text, warning=not verdict.is_ready))
+
+
 def _loop(
     agent: RouteAgent, source: SettingsSource, control: Control, cluster: Cluster | None
 ) -> None:
@@ -181,9 +194,10 @@ def _loop(
         if reason and reason != told:
             _log.error("configuration not in force", extra={"reason": reason})
         told = reason
+        before = agent.verdict.state
         pause_s = agent.step()
         if cluster is not None:
-            cluster.want_status(agent.verdict, agent.settings.status)
+            _tell_cluster(cluster, agent, before)
         control.turn(pause_s)
         if control.withdraw_until is not None:
             agent.withdrawing = True

@@ -16,7 +16,7 @@ from router.agent.api import Handler, RequestError
 from router.agent.core import RouteAgent
 from router.agent.health import Answer, Probe
 from router.agent.requests import Inbox, Wake
-from router.agent.source import SettingsSource
+from router.agent.source import ClusterShell, SettingsSource
 
 _ASK_S: Final = 10.0
 _WITHDRAW_S: Final = 10.0
@@ -28,8 +28,16 @@ _LIVE_S: Final = 15.0
 class Control:
     """The agent's door; `agent` is set once there is one."""
 
-    def __init__(self, *, inbox: Inbox, wake: Wake, source: SettingsSource) -> None:
-        """Begin without an agent."""
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        wake: Wake,
+        source: SettingsSource,
+        cluster: ClusterShell | None = None,
+    ) -> None:
+        """Begin without an agent; `cluster` in cluster mode."""
+        self._cluster = cluster
         self.agent: RouteAgent | None = None
         self.ended = False
         self.withdraw_until: float | None = None
@@ -88,11 +96,16 @@ class Control:
     def routes(self) -> dict[tuple[str, str], Handler]:
         """Return the handlers of the local interface."""
         return {
-            ("GET", "/v1/status"): self._view(lambda agent: view.status(agent, time.monotonic())),
+            ("GET", "/v1/status"): self._view(self._status),
             ("GET", "/v1/peers"): self._view(lambda agent: view.peers(agent, time.time())),
             ("GET", "/v1/routes"): self._view(view.routes),
             ("POST", "/v1/stop"): self._stop,
         }
+
+    def _status(self, agent: RouteAgent) -> Mapping[str, Any]:
+        answer = view.status(agent, time.monotonic())
+        answer["api"] = view.api(self._cluster.take()) if self._cluster is not None else None
+        return answer
 
     def _view(self, make: Callable[[RouteAgent], Mapping[str, Any]]) -> Handler:
         def answer(_: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from bgp.errors import BgpError
@@ -36,6 +37,17 @@ RESYNC_S: Final = 30.0
 _RETRY_S: Final = 1.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What holds for one run of the agent and is no setting."""
+
+    metrics: Metrics
+    resumed: bool = False
+    """An agent ran before us since boot."""
+    expects_pod_cidrs: bool = False
+    """A node without pod CIDRs is not ready: cluster mode."""
+
+
 class RouteAgent:
     """One node's agent. All methods belong to the loop's thread."""
 
@@ -43,19 +55,13 @@ class RouteAgent:
         self,
         settings: AgentSettings,
         shells: Shells,
-        metrics: Metrics,
+        circumstances: Circumstances,
         *,
-        resumed: bool = False,
-        expects_pod_cidrs: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Start nothing yet: the first `step` does.
-
-        `resumed` means that an agent ran before us since boot, `expects_pod_cidrs` that a
-        node without any is not ready (cluster mode).
-        """
-        self._expects_pod_cidrs = expects_pod_cidrs
+        """Start nothing yet: the first `step` does."""
+        self._circumstances = circumstances
         self.settings = settings
         self.shells = shells
         self._monotonic = monotonic
@@ -69,11 +75,13 @@ class RouteAgent:
             now=monotonic(),
             at=self.started_at,
         )
-        self.forwarding = Forwarding(shells.fib, self.rib, metrics, settings.node_addresses)
+        self.forwarding = Forwarding(
+            shells.fib, self.rib, circumstances.metrics, settings.node_addresses
+        )
         self.liveness = Liveness(shells.bfd)
         self.links = Links.of(())
         self.gateways: tuple[Address, ...] = ()
-        self.verdict = first_verdict(now=monotonic(), resumed=resumed)
+        self.verdict = first_verdict(now=monotonic(), resumed=circumstances.resumed)
         self.turned_at = monotonic()
         """When the loop last turned, for the liveness probe."""
         self.announcing = Announcement((), ())
@@ -175,7 +183,9 @@ class RouteAgent:
         if self._leaving and self.shells.speaker.is_settled:
             self._leaving = frozenset()
         keep = self.sessions.after_start.holds(now)
-        self.forwarding.reconcile(self._own | self._leaving, keep_found=keep)
+        announced = set(self._configured.networks) if self._configured is not None else set()
+        still = self._leaving | (self.forwarding.fib.unreachables & announced)
+        self.forwarding.reconcile(self._own | still, keep_found=keep)
 
     def _announce(self) -> None:
         settings = self.settings
@@ -215,7 +225,7 @@ class RouteAgent:
             networks=self._configured.networks if self._configured is not None else (),
             waiting=self.announcing.waiting,
             problems=self.problems,
-            expects_pod_cidrs=self._expects_pod_cidrs,
+            expects_pod_cidrs=self._circumstances.expects_pod_cidrs,
         )
 
     def _facts(self) -> NodeFacts:

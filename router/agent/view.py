@@ -15,6 +15,7 @@ from bgp.path import Path
 from bgp.peer import PeerSettings
 from bgp.session import Session
 from router.agent.core import RouteAgent
+from router.kube.view import ClusterView
 
 Json = dict[str, Any]
 FAMILY_NAMES: Final = {IPV4: "ipv4 unicast", 6: "ipv6 unicast"}
@@ -29,6 +30,7 @@ def status(agent: RouteAgent, now: float) -> Json:
     if established < peers:
         reasons.append(f"{peers - established} of {peers} sessions are not established")
     reasons += agent.liveness.complaints(agent.settings.peers)
+    reasons += agent.settings.notes
     reasons += [f"{prefix} is not announced: {why}" for prefix, why in agent.announcing.waiting]
     reasons += [f"{prefix}: {why}" for prefix, why in sorted(agent.forwarding.refused.items())]
     if agent.withdrawing:
@@ -39,6 +41,12 @@ def status(agent: RouteAgent, now: float) -> Json:
         "since": _time(agent.started_at),
         "ok": not reasons,
         "reasons": reasons,
+        "readiness": {
+            "state": agent.verdict.state.value,
+            "reason": agent.verdict.reason.value,
+            "text": agent.verdict.text,
+            "wrong": agent.verdict.wrong or None,
+        },
         "router_id": str(agent.settings.router_id),
         "local_asn": agent.settings.local_asn,
         "speaker": {
@@ -63,6 +71,16 @@ def status(agent: RouteAgent, now: float) -> Json:
             else ()
         ),
         "uplinks": list(agent.uplinks),
+    }
+
+
+def api(view: ClusterView) -> Json:
+    """Return how we stand with the API server."""
+    return {
+        "connected": view.connected,
+        "problem": view.problem or None,
+        "status_problem": view.status_problem or None,
+        "requests": view.requests,
     }
 
 

@@ -36,6 +36,7 @@ def status(answer: Json) -> str:
         f"node {answer['node']}  AS {answer['local_asn']}  router id {answer['router_id']}",
         f"state       {'ok' if answer['ok'] else 'NOT OK'}",
         *(f"            - {reason}" for reason in answer["reasons"]),
+        f"readiness   {answer['readiness']['state']}: {answer['readiness']['text']}",
         f"agent       pid {answer['pid']}, since {answer['since']}",
         f"speaker     pid {speaker['pid']}, restarted {speaker['restarts']} times",
         f"sessions    {peers['established']} of {peers['configured']} established",
@@ -44,6 +45,9 @@ def status(answer: Json) -> str:
         f" {routes['refused']} refused by it, {routes['repairs']} repaired",
         f"uplinks     {', '.join(answer['uplinks']) or 'none'}",
     ]
+    if answer.get("api"):
+        problem = answer["api"]["problem"] or answer["api"]["status_problem"]
+        lines.append(f"API server  {problem or 'connected'}")
     if answer["waiting_for_end_of_rib"]:
         waiting = ", ".join(answer["waiting_for_end_of_rib"])
         lines.append(f"waiting     for End-of-RIB from {waiting}; routes found at start stay")

@@ -15,7 +15,7 @@ from bgp.nlri import Prefix
 from bgp.peer import PeerId, SpeakerConfig
 from bgp.secret import Secret
 from cni.node_facts import NodeFacts
-from router.agent.core import RouteAgent
+from router.agent.core import Circumstances, RouteAgent
 from router.agent.shells import Shells
 from router.config.load import load_settings
 from router.config.settings import AgentSettings
@@ -197,7 +197,7 @@ class Bench:
                 speaker=self.speaker,
                 publish=self.published.append,
             ),
-            Metrics(learned=120, default=4_000_000),
+            Circumstances(metrics=Metrics(learned=120, default=4_000_000)),
             monotonic=lambda: self.now,
             wall=lambda: self.now,
         )
