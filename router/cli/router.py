@@ -51,7 +51,8 @@ def add_router(
         "--api",
         default="",
         metavar="URL",
-        help="address of the API server itself, so that no Service address is needed at boot",
+        help="address of the API server itself, so that no Service address is needed at boot"
+        " (default: $PODROUTE_API)",
     )
     cluster.add_argument("--kubeconfig", type=Path, metavar="FILE", help="outside a pod")
     add_logging(router)
@@ -108,10 +109,11 @@ def cluster_settings(
     from router.kube.access import Access, in_pod
     from router.kube.view import ClusterSettings
 
+    server = options.api or environment.get("PODROUTE_API", "")
     if options.kubeconfig is not None:
-        access = Access(server=options.api, kubeconfig=options.kubeconfig)
+        access = Access(server=server, kubeconfig=options.kubeconfig)
     else:
-        access = in_pod(environment, server=options.api)
+        access = in_pod(environment, server=server)
     namespace = getattr(options, "namespace", "") or environment.get("PODROUTE_NAMESPACE")
     return ClusterSettings(
         access=access,
