@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _SIGNALS: Final = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT})
 _SOON_S: Final = 0.2
 """A daemon that dies younger than this did not work."""
-_FREE_STARTS: Final = 3
+_FREE_STARTS: Final = 20
 _LONGEST_DELAY_S: Final = 5.0
 
 

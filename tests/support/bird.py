@@ -65,6 +65,15 @@ class Bird:
             for protocol in re.findall(r"\[(n\d+) ", self._show(f"route {prefix}"))
         )
 
+    def bfd(self, address: str) -> list[str]:
+        """Return the words of `show bfd sessions` about one: address, interface, state, since."""
+        lines = map(str.split, self._show("bfd sessions").splitlines())
+        return next((words for words in lines if words[:1] == [address]), [])
+
+    def since(self, address: str) -> list[str]:
+        """Return the words of `show protocols` about one neighbor, its last change included."""
+        return self._show(f"protocols {self._protocol(address)}").splitlines()[-1].split()
+
     def shut_down(self, address: str, message: str = "") -> None:
         """Disable the protocol, with a text as of RFC 9003."""
         name = self._protocol(address)
@@ -97,6 +106,9 @@ class Bird:
             "protocol kernel { ipv4 { export all; }; }",
             "protocol kernel { ipv6 { export all; }; }",
         ]
+        for interval_ms in {n.bfd_interval_ms for n in config.neighbors} - {None}:
+            timers = f"interval {interval_ms} ms; multiplier 3;"
+            parts.append(f'protocol bfd {{ interface "*" {{ {timers} }}; }}')
         for family, sign in (("ipv4", "."), ("ipv6", ":")):
             routes = "".join(f"route {n} blackhole; " for n in config.networks if sign in n)
             parts.append(f"protocol static {{ {family}; {routes}}}")
@@ -105,11 +117,12 @@ class Bird:
 
     def _neighbor(self, index: int, neighbor: Neighbor) -> str:
         family = "ipv6" if ":" in neighbor.address else "ipv4"
+        bfd = "" if neighbor.bfd_interval_ms is None else "bfd on; "
         password = f'password "{neighbor.password}"; ' if neighbor.password else ""
         return (
             f"protocol bgp n{index} {{ local as {self._config.asn};"
             f" neighbor {neighbor.address} as {neighbor.remote_asn};"
             f" hold time {neighbor.hold_time_s}; connect delay time 1; connect retry time 2;"
-            f" graceful restart {'on' if neighbor.graceful_restart else 'off'}; {password}"
+            f" graceful restart {'on' if neighbor.graceful_restart else 'off'}; {password}{bfd}"
             f"{family} {{ import all; export where source = RTS_STATIC; next hop self; }}; }}"
         )

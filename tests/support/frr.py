@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,16 @@ class Frr:
         self._namespace.run(["install", "-d", "-o", "frr", "-g", "frr", RUN])
         self._write("zebra.conf", f"hostname {self._namespace.name}\n")
         self._write("bgpd.conf", self._render())
-        for daemon in ("zebra", "bgpd"):
+        daemons = ["zebra", "bgpd"]
+        if intervals := {n.bfd_interval_ms for n in self._config.neighbors} - {None}:
+            self._write("bfdd.conf", _profiles(intervals))
+            daemons.insert(1, "bfdd")
+        for daemon in daemons:
             argv = [str(BINARIES / daemon), "-f", f"{RUN}/{daemon}.conf", "--vty_socket", RUN]
             argv += ["-i", f"{RUN}/{daemon}.pid", "-z", f"{RUN}/zserv.api", "-A", "127.0.0.1"]
             argv += ["--log", f"file:{RUN}/{daemon}.log"]
+            if daemon == "bfdd":
+                argv += ["--bfdctl", f"{RUN}/bfdd.sock"]
             process = self._namespace.popen(
                 argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
@@ -98,6 +105,19 @@ class Frr:
         """Return what `show bgp neighbors` says about one."""
         return self._json(f"show bgp neighbors {address} json")[address]
 
+    def bfd(self, address: str) -> Any:
+        """Return what `show bfd peers` says of one; {} if it is not there."""
+        shown = json.loads(self._run("show bfd peers json", daemon="bfdd").stdout or "[]")
+        return next((peer for peer in shown if peer["peer"] == address), {})
+
+    def shut_down_bfd(self) -> None:
+        """Say AdminDown on every BFD session."""
+        intervals = {n.bfd_interval_ms for n in self._config.neighbors} - {None}
+        for interval_ms in intervals:
+            commands = ("configure terminal", "bfd", f"profile every-{interval_ms}", "shutdown")
+            done = self._run(*commands, daemon="bfdd")
+            assert done.returncode == 0, done.stdout + done.stderr
+
     def log(self) -> str:
         """Return bgpd's log."""
         return self._namespace.run(["cat", f"{RUN}/bgpd.log"], check=False).stdout
@@ -153,9 +173,19 @@ class Frr:
         ]
         if neighbor.password is not None:
             lines.append(f"{name} password {neighbor.password}")
+        if neighbor.bfd_interval_ms is not None:
+            lines.append(f"{name} bfd profile every-{neighbor.bfd_interval_ms}")
         if not neighbor.graceful_restart:
             lines.append(f"{name} graceful-restart-disable")
         return lines
+
+
+def _profiles(intervals_ms: Iterable[int | None]) -> str:
+    lines = ["bfd"]
+    for interval_ms in intervals_ms:
+        lines += [f" profile every-{interval_ms}", "  detect-multiplier 3"]
+        lines += [f"  {way}-interval {interval_ms}" for way in ("transmit", "receive")]
+    return "\n".join(lines) + "\n"
 
 
 def _family(text: str) -> str:

@@ -16,6 +16,8 @@ class Neighbor:
     hold_time_s: int = 9
     password: str | None = None
     graceful_restart: bool = True
+    bfd_interval_ms: int | None = None
+    """Ask for BFD with three times this interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
