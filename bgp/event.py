@@ -143,6 +143,16 @@ class Updated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """An UPDATE that has to end the session with this NOTIFICATION (RFC 7606 section 2)."""
+
+    peer: PeerId
+    code: int
+    subcode: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndOfRib:
     """The peer sent all it had for this family (RFC 4724 section 2)."""
 
@@ -184,5 +194,6 @@ Event = (
     | ConfigApplied
     | ConfigRejected
     | Alive
+    | Refused
     | PeerEvent
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import NewType
 
@@ -28,6 +29,17 @@ MAX_PORT = 65535
 DEFAULT_PORT = 179
 MAX_TTL = 255
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:%-]{0,62}")
+
+
+class Receive(StrEnum):
+    """Who reads UPDATEs."""
+
+    AUTO = "auto"
+    """We do if this ExaBGP is one that our launcher knows, else ExaBGP."""
+    STOCK = "stock"
+    """ExaBGP, as it was installed."""
+    FAST = "fast"
+    """We do; with an ExaBGP that the launcher does not know, the speaker does not start."""
 
 
 class PeerError(PermanentError, ValueError):

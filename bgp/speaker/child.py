@@ -31,7 +31,7 @@ class Child:
         """`text` is the configuration in the file now; see `text`."""
         self._process = subprocess.Popen(
             installation.command(settings),
-            env=installation.environment(),
+            env=installation.environment(settings),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

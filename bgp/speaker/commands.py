@@ -38,6 +38,11 @@ def reset(peer: IPAddress) -> bytes:
     return f"neighbor {peer} teardown 4\n".encode()
 
 
+def notify(peer: IPAddress, code: int, subcode: int) -> bytes:
+    """End the session with a NOTIFICATION; only our launcher's ExaBGP knows the command."""
+    return f"neighbor {peer} notify {code} {subcode}\n".encode()
+
+
 def _attributes(
     verb: str, peer: IPAddress, next_hop: IPAddress, prefixes: Sequence[Prefix]
 ) -> bytes:

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bgp.errors import PermanentError
+from bgp.peer import Receive
 
 DEFAULT_UID = 61179
 """User and group of the speaker; needs no entry in /etc/passwd."""
@@ -25,6 +26,7 @@ DEFAULT_UID = 61179
 _SYSTEM_PYTHONS = (Path("/usr/bin/python3"), Path("/usr/local/bin/python3"))
 """ExaBGP runs on any Python from 3.8 on; ours may be out of reach of the speaker's user."""
 _RELAY = Path(__file__).with_name("relay.py")
+_LAUNCHER = Path(__file__).with_name("launcher")
 
 
 class LaunchError(PermanentError):
@@ -39,6 +41,7 @@ class SpeakerProcessSettings:
     """Made by us, mode 0711: configuration (0440, its group's to read), API socket, relay."""
     uid: int = DEFAULT_UID
     gid: int = DEFAULT_UID
+    receive: Receive = Receive.AUTO
     heartbeat_s: float = 1.0
     """How often the speaker is asked for a sign of life."""
 
@@ -56,6 +59,11 @@ class SpeakerProcessSettings:
     def relay_path(self) -> Path:
         """The relay's copy, readable by the speaker's user."""
         return self.run_dir / "relay.py"
+
+    @property
+    def launcher_dir(self) -> Path:
+        """Where the launcher's copy is imported from, readable by the speaker's user."""
+        return self.run_dir / "launcher"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +91,7 @@ class Installation:
         settings.run_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
         settings.run_dir.chmod(0o711)
         write(settings.relay_path, _RELAY.read_bytes(), 0o444)
+        _copy_launcher(settings.launcher_dir)
         if not _reaches(settings, settings.relay_path):
             raise LaunchError(f"user {settings.uid} cannot reach {settings.run_dir}")
         package = Path(spec.origin).parent
@@ -122,13 +131,18 @@ class Installation:
             str(self.python),
             "-P",
             "-s",
-            "-m",
-            "exabgp",
-            "server",
-            str(settings.config_path),
+            *self._program(settings),
         )
 
-    def environment(self) -> dict[str, str]:
+    @staticmethod
+    def _program(settings: SpeakerProcessSettings) -> tuple[str, ...]:
+        config = str(settings.config_path)
+        if settings.receive is Receive.STOCK:
+            return ("-m", "exabgp", "server", config)
+        path = str(settings.socket_path)
+        return ("-m", "bgp.speaker.launcher", config, path, settings.receive.value)
+
+    def environment(self, settings: SpeakerProcessSettings) -> dict[str, str]:
         """Give the whole environment; nothing of the agent's is passed on.
 
         ExaBGP's acknowledgement of API commands would fill the pipe when nobody reads it; its
@@ -139,7 +153,7 @@ class Installation:
         return {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "LANG": "C.UTF-8",
-            "PYTHONPATH": str(self.library),
+            "PYTHONPATH": f"{settings.launcher_dir}:{self.library}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "EXABGP_ROOT": "/",
             "exabgp_api_ack": "false",
@@ -152,6 +166,18 @@ class Installation:
             "exabgp_log_processes": "false",
             "exabgp_log_statistics": "false",
         }
+
+
+def _copy_launcher(directory: Path) -> None:
+    """Put the launcher and the packages around it, which are empty, where it can be imported."""
+    shutil.rmtree(directory, ignore_errors=True)
+    package = directory / "bgp" / "speaker" / "launcher"
+    package.mkdir(parents=True)
+    for parent in (package.parent, package.parent.parent):
+        (parent / "__init__.py").touch()
+    for source in _LAUNCHER.glob("*.py"):
+        (package / source.name).write_bytes(source.read_bytes())
+    _open_up(directory)
 
 
 def _known_user() -> str:

@@ -1,4 +1,7 @@
-"""Link: the agent's end of the API, a unix socket that the relay connects to. SHELL.
+"""Link: the agent's end of the API, a unix socket. SHELL.
+
+The speaker itself connects to it (our launcher), or the relay does (ExaBGP's helper): "relay" below
+is whoever does.
 
 A thread reads and does nothing else: ExaBGP writes to its helper with a blocking write, so
 whoever does not read stops the whole speaker, KEEPALIVEs included (research: 24 s without one).
@@ -20,13 +23,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bgp.speaker.launch import share
+from bgp.speaker.stream import Frame, Splitter
 
 log = logging.getLogger(__name__)
 
 READ_BYTES = 1 << 18
-MAX_LINE_BYTES = 1 << 24
-"""ExaBGP's longest line is an UPDATE of 65535 octets as JSON, far below this."""
-
 _CREDENTIALS = struct.Struct("iII")
 
 
@@ -48,7 +49,7 @@ class Link:
         self._connection: socket.socket | None = None
         self._relay: int | None = None
         self._incoming: deque[bytes] = deque()
-        self._partial = b""
+        self._splitter = Splitter()
         self._outgoing = bytearray()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._pid: int | None = None
@@ -72,18 +73,19 @@ class Link:
         """Tell whether the relay is gone and all it said has been taken."""
         return self._ended and not self._incoming
 
-    def lines(self) -> list[bytes]:
-        """Give the complete lines received since the last call."""
+    def take(self) -> list[bytes | Frame]:
+        """Give the complete lines and frames received since the last call."""
         chunks = []
         while self._incoming:
             chunks.append(self._incoming.popleft())
         if not chunks:
             return []
-        *lines, self._partial = b"".join([self._partial, *chunks]).split(b"\n")
-        if len(self._partial) > MAX_LINE_BYTES:
-            log.warning("speaker line dropped, too long", extra={"bytes": len(self._partial)})
-            self._partial = b""
-        return [line for line in lines if line]
+        try:
+            return self._splitter.feed(chunks)
+        except ValueError as error:
+            log.warning("speaker's words dropped", extra={"reason": str(error)})
+            self._splitter.clear()
+            return []
 
     def send(self, data: bytes) -> None:
         """Queue commands and write what the socket takes now; without a relay they are lost."""
@@ -124,7 +126,7 @@ class Link:
             self._relay = None
         self._incoming.clear()
         self._outgoing.clear()
-        self._partial = b""
+        self._splitter.clear()
 
     def dispose(self) -> None:
         """Close for good and remove the socket."""
@@ -185,7 +187,7 @@ class Link:
             relay = os.pidfd_open(pid)
         except OSError:
             return False
-        if _parent_of(pid) != self._pid:
+        if self._pid not in (pid, _parent_of(pid)):
             os.close(relay)
             return False
         self._relay = relay

@@ -25,6 +25,7 @@ from bgp.event import (
     ConfigApplied,
     ConfigRejected,
     Event,
+    Refused,
     Sent,
     SessionDown,
     SessionUp,
@@ -37,10 +38,10 @@ from bgp.peer import PeerId, SpeakerConfig
 from bgp.speaker import commands
 from bgp.speaker.adjribout import AdjRibOut
 from bgp.speaker.child import Child
-from bgp.speaker.events import EventError, parse
 from bgp.speaker.launch import DEFAULT_UID, Installation, SpeakerProcessSettings, write
 from bgp.speaker.link import Link
 from bgp.speaker.output import Answer
+from bgp.speaker.reader import Reader
 from bgp.speaker.render import render
 from bgp.speaker.roster import Roster
 from bgp.speaker.sockets import local_address, unacknowledged_bytes
@@ -71,6 +72,7 @@ class Speaker:
         self._text = ""
         self._child: Child | None = None
         self._roster = Roster()
+        self._reader = Reader()
         self._out = AdjRibOut()
         self._reload = Reload()
         self._backoff = Backoff()
@@ -224,15 +226,13 @@ class Speaker:
     def _read_lines(self, child: Child, now: float, events: list[Event]) -> None:
         if not child.is_serving:
             return
-        for line in self._link.lines():
+        for item in self._link.take():
             self._heartbeat.heard(now)
-            try:
-                parsed = parse(line, self._roster.ids)
-            except EventError as error:
-                log.warning("speaker line not understood", extra={"reason": str(error)})
-                continue
-            for event in parsed:
-                if not isinstance(event, Alive):
+            for event in self._reader.read(item, self._roster.ids):
+                if isinstance(event, Refused):
+                    address = self._roster.address(event.peer)
+                    self._link.send(commands.notify(address, event.code, event.subcode))
+                elif not isinstance(event, Alive):
                     events.append(self._take(child, event))
 
     def _take(self, child: Child, event: Event) -> Event:
@@ -287,6 +287,7 @@ class Speaker:
         child.output.close()
         self._child = None
         self._roster.clear()
+        self._reader.clear()
         self._out.reset()
         self._reload.ended()
 

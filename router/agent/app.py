@@ -111,6 +111,7 @@ def run_router(options: Options) -> int:
                 run_dir=options.run_dir / "speaker",
                 uid=settings.speaker_uid,
                 gid=settings.speaker_gid,
+                receive=settings.speaker_receive,
             ),
             wake,
         )

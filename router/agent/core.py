@@ -253,7 +253,7 @@ class RouteAgent:
         """
         fixed = [
             field
-            for field in ("node", "speaker_uid", "speaker_gid")
+            for field in ("node", "speaker_uid", "speaker_gid", "speaker_receive")
             if getattr(settings, field) != getattr(self.settings, field)
         ]
         self.problems.pop("restart", None)

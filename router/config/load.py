@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from bgp.nlri import BITS, Prefix
-from bgp.peer import PeerError, SpeakerConfig
+from bgp.peer import PeerError, Receive, SpeakerConfig
 from bgp.policy import AcceptRule, PolicyError
 from bgp.secret import Secret
 from router.config import words
@@ -88,6 +88,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         peers=reader.read(layers.all),
         speaker_uid=speaker.value("uid", words.integer(1, 2**31), DEFAULT_SPEAKER_UID),
         speaker_gid=speaker.value("gid", words.integer(1, 2**31), DEFAULT_SPEAKER_UID),
+        speaker_receive=speaker.value("receive", words.choice(Receive), Receive.AUTO),
         readiness=_readiness(readiness),
         status=StatusSettings(
             condition=readiness.value("set_condition", words.boolean, True),

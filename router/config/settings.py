@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from bgp.nlri import Prefix
-from bgp.peer import PeerSettings
+from bgp.peer import PeerSettings, Receive
 from bgp.policy import AcceptRule, ImportPolicy, cluster_rule
 from router.model.link import Address
 from router.reconcile.node_status import StatusSettings
@@ -50,6 +50,7 @@ class AgentSettings:
     peers: tuple[PeerSettings, ...]
     speaker_uid: int
     speaker_gid: int
+    speaker_receive: Receive = Receive.AUTO
     readiness: ReadinessSettings = field(default_factory=ReadinessSettings)
     status: StatusSettings = field(default_factory=StatusSettings)
     """Which signals are given on the Node, in cluster mode."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from enum import StrEnum
 from ipaddress import IPv4Address, ip_address, ip_network
+from typing import TypeVar
 
 from bgp.nlri import Prefix
 from bgp.peer import MAX_ASN
 from router.model.link import Address
 
+E = TypeVar("E", bound=StrEnum)
 _NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _MAX_HALF = 0xFFFF
 _LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -72,6 +75,19 @@ def integer(low: int, high: int) -> Callable[[str], int]:
         if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
             raise ValueError(f"{text!r} must be a whole number from {low} to {high}")
         return int(text)
+
+    return read
+
+
+def choice(kind: type[E]) -> Callable[[str], E]:
+    """Return a reader of one of the words of an enumeration."""
+
+    def read(text: str) -> E:
+        try:
+            return kind(text)
+        except ValueError:
+            known = ", ".join(kind)
+            raise ValueError(f"{text!r} must be one of: {known}") from None
 
     return read
 

@@ -10,12 +10,18 @@ from tests.support.bgp_fabric import BgpFabric, MakeFabric
 from tests.support.netns import Namespace
 
 
+@pytest.fixture(params=["stock", "fast"])
+def receive(request: pytest.FixtureRequest) -> str:
+    """Who reads UPDATEs: every test holds for both."""
+    return str(request.param)
+
+
 @pytest.fixture
-def make_fabric(make_namespace: Callable[[str], Namespace]) -> Iterator[MakeFabric]:
+def make_fabric(make_namespace: Callable[[str], Namespace], receive: str) -> Iterator[MakeFabric]:
     made: list[BgpFabric] = []
 
     def make(*kinds: str, **neighbor_options: object) -> BgpFabric:
-        made.append(BgpFabric(make_namespace, kinds, **neighbor_options))
+        made.append(BgpFabric(make_namespace, kinds, receive=receive, **neighbor_options))
         return made[-1]
 
     yield make

@@ -123,6 +123,7 @@ def test_hung_speaker_is_killed_within_half_the_hold_time(make_fabric: MakeFabri
     assert all(s["times_down"] == 1 for s in host.state()["sessions"].values()), state
 
 
+@pytest.mark.parametrize("receive", ["stock"], indirect=True)
 def test_hung_relay_counts_as_a_hung_speaker(make_fabric: MakeFabric) -> None:
     fabric = make_fabric("bird")
     host = fabric.start()
@@ -135,6 +136,7 @@ def test_hung_relay_counts_as_a_hung_speaker(make_fabric: MakeFabric) -> None:
     assert len(fabric.processes()) == 2, fabric.processes()
 
 
+@pytest.mark.parametrize("receive", ["stock"], indirect=True)
 def test_death_of_the_relay_alone_is_the_death_of_the_speaker(make_fabric: MakeFabric) -> None:
     fabric = make_fabric("bird")
     host = fabric.start()
@@ -181,9 +183,9 @@ def test_process_has_no_privileges_and_shows_no_secret(make_fabric: MakeFabric) 
     for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert int(status[kind], 16) == 0, kind
     assert fabric.node.run(["ss", "-Hltnu"]).stdout == ""
-    shown = fabric.node.run(["stat", "-c", "%a %u", "/run/speaker/exabgp.conf"]).stdout
-    assert shown.split() == ["400", "61179"]
+    shown = fabric.node.run(["stat", "-c", "%a %u %g", "/run/speaker/exabgp.conf"]).stdout
+    assert shown.split() == ["440", "0", "61179"]
     config = fabric.node.run(["cat", "/run/speaker/exabgp.conf"]).stdout
     assert "hunter2" not in config
     host.close()
-    assert fabric.node.run(["ls", "/run/speaker"]).stdout.split() == ["relay.py"]
+    assert fabric.node.run(["ls", "/run/speaker"]).stdout.split() == ["launcher", "relay.py"]

@@ -41,8 +41,11 @@ class BgpFabric:
         self,
         make_namespace: Callable[[str], Namespace],
         kinds: tuple[str, ...],
+        *,
+        receive: str = "fast",
         **neighbor_options: Any,
     ) -> None:
+        self.receive = receive
         self.node = make_namespace("node")
         self.routers: list[Router] = []
         self.namespaces: list[Namespace] = []
@@ -76,7 +79,7 @@ class BgpFabric:
 
     def start_host(self, **options: Any) -> SpeakerHost:
         """Start an agent; a former one must be gone."""
-        self.host = SpeakerHost(self.node, **options)
+        self.host = SpeakerHost(self.node, **{"receive": self.receive, **options})
         return self.host
 
     def peers(self, **options: Any) -> list[dict[str, Any]]:

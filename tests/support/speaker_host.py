@@ -22,7 +22,7 @@ from typing import Any
 from bgp import session as sessions
 from bgp.event import PeerEvent, SpeakerExited, SpeakerStarted, Updated
 from bgp.nlri import Prefix
-from bgp.peer import PeerId, PeerSettings, SpeakerConfig
+from bgp.peer import PeerId, PeerSettings, Receive, SpeakerConfig
 from bgp.policy import AcceptRule, ImportPolicy
 from bgp.rib import Rib
 from bgp.secret import Secret
@@ -46,10 +46,10 @@ EVERYTHING = ImportPolicy(
 class SpeakerHost:
     """The test's end of the program below."""
 
-    def __init__(self, namespace: Namespace, *, library: Path = ROOT) -> None:
+    def __init__(self, namespace: Namespace, *, library: Path = ROOT, receive: str) -> None:
         """Start the program; `library` comes first where it looks for packages."""
         self._process = namespace.popen(
-            [sys.executable, "-m", "tests.support.speaker_host", "/run/speaker"],
+            [sys.executable, "-m", "tests.support.speaker_host", "/run/speaker", receive],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": f"{library}:{ROOT}"},
@@ -126,10 +126,11 @@ class SpeakerHost:
 
 
 class _Program:
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, receive: Receive) -> None:
         self._wakeup = os.eventfd(0)
         self._speaker = Speaker(
-            SpeakerProcessSettings(run_dir=run_dir), lambda: os.eventfd_write(self._wakeup, 1)
+            SpeakerProcessSettings(run_dir=run_dir, receive=receive),
+            lambda: os.eventfd_write(self._wakeup, 1),
         )
         self._config: SpeakerConfig | None = None
         self._sessions: dict[PeerId, Session] = {}
@@ -267,4 +268,4 @@ if __name__ == "__main__":
     if "DEBUG_SPEAKER" in os.environ:
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
         logging.getLogger().handlers[0].setFormatter(_Formatter("%(asctime)s %(message)s"))
-    _Program(Path(sys.argv[1])).run()
+    _Program(Path(sys.argv[1]), Receive(sys.argv[2])).run()

@@ -17,7 +17,7 @@ HOMES = {
     "kubernetes": ("router/kube/",),
     "aiohttp": ("router/kube/",),
     "netaddr": ("cni/ipam/", "bgp/policy.py"),
-    "exabgp": (),  # a child process, never a library
+    "exabgp": ("bgp/speaker/launcher/",),  # a child process; the launcher becomes it
     "yaml": ("router/config/", "router/config.py"),
 }
 # Decide apart from do: these places hold no input, output, clock or chance.
@@ -35,10 +35,10 @@ PURE = (
     "router/model/",
     "router/reconcile/",
 )
-SHELLS = tuple(
-    f"bgp/speaker/{name}.py" for name in ("child", "launch", "link", "output", "process", "relay")
-) + tuple(
-    f"bgp/bfd/{name}.py" for name in ("control", "daemon", "keeper", "priority", "sockets", "store")
+SHELLS = (
+    "bgp/speaker/launcher/",
+    *(f"bgp/speaker/{n}.py" for n in ("child", "launch", "link", "output", "process", "relay")),
+    *(f"bgp/bfd/{n}.py" for n in ("control", "daemon", "keeper", "priority", "sockets", "store")),
 )
 IMPURE = frozenset({
     "asyncio", "ctypes", "fcntl", "multiprocessing", "os", "pyroute2", "random", "secrets",

@@ -1,0 +1,29 @@
+"""Take over ExaBGP, or say why not, and run it. SHELL."""
+
+from __future__ import annotations
+
+import errno
+import sys
+
+from bgp.speaker.launcher.known import why_not
+from bgp.speaker.launcher.takeover import take_over
+
+
+def main() -> None:
+    """Become `exabgp server`."""
+    config, path, mode = sys.argv[1:4]
+    problem = why_not()
+    if not problem:
+        take_over(path)
+    words = f"no receive path of our own: {problem}" if problem else "receive path of our own"
+    print(f"launcher: {words}", file=sys.stderr, flush=True)
+    if problem and mode == "fast":
+        sys.exit(errno.EINVAL)
+    sys.argv = ["exabgp", "server", config]
+    from exabgp.application.main import main as run
+
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""reader: lines and frames from the speaker -> facts. PURE.
+
+Lines are `events`' business. Frames hold UPDATEs as the peer sent them; a message that ends its
+session (RFC 7606) gives `Refused`, and what the peer sent after it counts no more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+from bgp.event import Change, Connected, EndOfRib, Event, Refused, SessionDown, Updated
+from bgp.peer import PeerId
+from bgp.speaker.events import EventError, parse
+from bgp.speaker.launcher.frame import FAMILY_FLAGS, FOUR_OCTET_ASNS
+from bgp.speaker.stream import Frame
+from bgp.update import UPDATE_ERROR, Negotiated, UpdateError, UpdateReader
+
+log = logging.getLogger(__name__)
+
+_HEADER_BYTES = 19
+
+
+class _Session:
+    """What the frames of one session are read with."""
+
+    __slots__ = ("flags", "negotiated", "reader", "refused")
+
+    def __init__(self, frame: Frame) -> None:
+        self.flags = frame.flags
+        self.reader = UpdateReader()
+        self.negotiated = Negotiated(
+            families=frozenset(f for f, flag in FAMILY_FLAGS.items() if frame.flags & flag),
+            asn_size=4 if frame.flags & FOUR_OCTET_ASNS else 2,
+            link_local=ip_address(frame.address).is_link_local,
+        )
+        self.refused = False
+
+
+class Reader:
+    """Reads everything that one speaker tells."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[PeerId, _Session] = {}
+
+    def clear(self) -> None:
+        """Forget all sessions: the speaker is gone."""
+        self._sessions.clear()
+
+    def read(self, item: bytes | Frame, peers: Mapping[str, PeerId]) -> tuple[Event, ...]:
+        """Read a line or a frame; `peers` as in `events.parse`. What cannot be read is logged."""
+        try:
+            if isinstance(item, Frame):
+                return self._read_frame(item, peers)
+            events = parse(item, peers)
+        except EventError as error:
+            log.warning("speaker line not understood", extra={"reason": str(error)})
+            return ()
+        for event in events:
+            if isinstance(event, Connected | SessionDown):
+                self._sessions.pop(event.peer, None)
+        return events
+
+    def _read_frame(self, frame: Frame, peers: Mapping[str, PeerId]) -> tuple[Event, ...]:
+        try:
+            peer = peers.get(frame.address) or PeerId(str(ip_address(frame.address)))
+            session = self._sessions.get(peer)
+            if session is None or session.flags != frame.flags:
+                session = self._sessions[peer] = _Session(frame)
+        except ValueError as error:
+            raise EventError(frame.messages, str(error)) from error
+        if session.refused:
+            return ()
+        return tuple(_read_messages(frame.messages, peer, session))
+
+
+def _read_messages(messages: bytes, peer: PeerId, session: _Session) -> list[Event]:
+    events: list[Event] = []
+    changes: list[Change] = []
+    read, negotiated = session.reader.read, session.negotiated
+    at, end, damages = 0, len(messages), 0
+    while at < end:
+        until = at + (messages[at + 16] << 8 | messages[at + 17])
+        try:
+            update = read(messages[at + _HEADER_BYTES : until], negotiated)
+        except UpdateError as error:
+            session.refused = True
+            log.error("UPDATE refused", extra={"peer": peer, "reason": str(error)})
+            events += _told(peer, changes)
+            events.append(
+                Refused(peer=peer, code=UPDATE_ERROR, subcode=error.subcode, reason=str(error))
+            )
+            return events
+        at = until
+        if update.changes:
+            changes += update.changes
+            if update.damage:
+                damages += 1
+                if damages == 1:
+                    fields = {"peer": peer, "reason": update.damage}
+                    log.warning("routes of a damaged UPDATE withdrawn", extra=fields)
+        elif update.end_of_rib is not None:
+            events += _told(peer, changes)
+            changes = []
+            events.append(EndOfRib(peer=peer, family=update.end_of_rib))
+    return [*events, *_told(peer, changes)]
+
+
+def _told(peer: PeerId, changes: list[Change]) -> list[Event]:
+    return [Updated(peer=peer, changes=changes)] if changes else []

@@ -1,0 +1,155 @@
+"""Lines and frames from the speaker: cut, read, refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from bgp.event import Change, EndOfRib, Refused, SessionDown, Updated
+from bgp.nlri import Prefix
+from bgp.peer import PeerId
+from bgp.speaker.launcher import frame, known
+from bgp.speaker.launcher.inbox import MARKER, Inbox
+from bgp.speaker.reader import Reader
+from bgp.speaker.stream import Frame, Splitter
+from tests.support.bgp_wire import (
+    END_OF_RIB,
+    KEEPALIVE,
+    UPDATE,
+    announcement,
+    attribute,
+    body,
+    message,
+    withdrawal,
+)
+
+PEER = PeerId("tor1")
+PEERS = {"10.0.1.2": PEER}
+POD, OTHER = Prefix.parse("10.244.2.0/24"), Prefix.parse("10.244.3.0/24")
+GOOD = announcement([POD], "10.0.1.2", 65101)
+
+
+def framed(*bodies: bytes) -> bytes:
+    messages = b"".join(message(UPDATE, raw) for raw in bodies)
+    return frame.pack("10.0.1.2", messages, families={4}, four_octet_asns=True)
+
+
+def split(raw: bytes) -> list[bytes | Frame]:
+    return Splitter().feed([raw])
+
+
+def test_lines_and_frames_in_their_order_whatever_the_pieces() -> None:
+    stream = b'{"a": 1}\n' + framed(GOOD) + b"\nexabgp 5.0.0\n" + framed(GOOD, GOOD) + b"{}\n{"
+    whole = split(stream)
+    assert [type(item).__name__ for item in whole] == ["bytes", "Frame", "bytes", "Frame", "bytes"]
+    for size in (1, 2, 5, 19, 64):
+        splitter = Splitter()
+        pieces = [stream[i : i + size] for i in range(0, len(stream), size)]
+        assert [item for piece in pieces for item in splitter.feed([piece])] == whole
+
+
+def test_a_frame_that_cannot_be_one() -> None:
+    with pytest.raises(ValueError, match="a frame of 1 octets"):
+        split(frame.HEADER.pack(frame.FRAME, 1, 0, 200) + b"x")
+
+
+def events(reader: Reader, *bodies: bytes) -> tuple[object, ...]:
+    (item,) = split(framed(*bodies))
+    return reader.read(item, PEERS)
+
+
+def test_messages_of_a_frame_are_one_event_up_to_end_of_rib() -> None:
+    told = events(Reader(), GOOD, withdrawal([OTHER]), END_OF_RIB[4], GOOD)
+    attributes = told[0].changes[0].attributes  # type: ignore[attr-defined]
+    assert told == (
+        Updated(peer=PEER, changes=[Change(attributes, [POD], []), Change(None, (), [OTHER])]),
+        EndOfRib(peer=PEER, family=4),
+        Updated(peer=PEER, changes=[Change(attributes, [POD], [])]),
+    )
+
+
+def test_after_a_refused_message_nothing_counts_until_the_session_is_another() -> None:
+    reader = Reader()
+    told = events(reader, GOOD, b"\0\xff\0\0", GOOD)
+    assert [type(event).__name__ for event in told] == ["Updated", "Refused"]
+    refused = told[1]
+    assert isinstance(refused, Refused)
+    assert (refused.code, refused.subcode) == (3, 1)
+    assert events(reader, GOOD) == ()
+    down: dict[str, Any] = {
+        "type": "state",
+        "neighbor": {"address": {"peer": "10.0.1.2"}, "state": "down", "reason": "x"},
+    }
+    assert isinstance(reader.read(json.dumps(down).encode(), PEERS)[0], SessionDown)
+    assert len(events(reader, GOOD)) == 1
+
+
+def test_damage_is_logged_once_for_each_frame(caplog: pytest.LogCaptureFixture) -> None:
+    damaged = body(b"", attribute(0x40, 1, b"\7"), b"\x18\n\xf4\2")
+    with caplog.at_level(logging.WARNING):
+        (updated,) = events(Reader(), damaged, damaged)
+    assert isinstance(updated, Updated)
+    assert [list(change.withdrawn) for change in updated.changes] == [[POD], [POD]]
+    assert len(caplog.records) == 1
+
+
+def test_what_cannot_be_read_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    assert Reader().read(b"{", PEERS) == ()
+    assert Reader().read(Frame("nobody", 7, b""), PEERS) == ()
+    assert len(caplog.records) == 2
+
+
+def inbox(*messages: bytes) -> Inbox:
+    made = Inbox()
+    made.data += b"".join(messages)
+    return made
+
+
+def test_the_inbox_gives_updates_only_and_leaves_the_rest() -> None:
+    update, keepalive = message(UPDATE, GOOD), message(KEEPALIVE)
+    box = inbox(update, update, keepalive, update)
+    assert box.take_updates(4096) == (update * 2, 2)
+    assert box.take_updates(4096) == (b"", 0)
+    assert box.length(4096) == 19
+    assert inbox(update[:-1]).take_updates(4096) == (b"", 0)
+    assert inbox(update[:-1]).length(4096) == 0
+    assert inbox(update).take_updates(30) == (b"", 0)
+    assert inbox(b"\0" + MARKER + update).length(4096) == 19, "damaged: for ExaBGP to refuse"
+
+
+class Socket:
+    def __init__(self, *answers: bytes | OSError) -> None:
+        self.io, self.answers = self, list(answers)
+
+    def recv(self, _: int) -> bytes:
+        answer = self.answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+
+def test_the_inbox_remembers_the_end_of_a_connection() -> None:
+    box = Inbox()
+    socket = Socket(BlockingIOError(11, "again"), b"abc", b"")
+    for _ in range(3):
+        box.fill(socket, ConnectionError, {11})
+    assert (bytes(box.data), str(box.failure)) == (
+        b"abc",
+        "the TCP connection was closed by the remote end",
+    )
+    box.fill(socket, ConnectionError, {11})
+    reset = Inbox()
+    reset.fill(Socket(ConnectionResetError(104, "reset")), ConnectionError, {11})
+    assert "reset" in str(reset.failure)
+
+
+def test_the_installed_exabgp_is_known_and_another_is_not() -> None:
+    assert known.why_not() == ""
+    assert known.why_not(version="5.0.16") == "ExaBGP is 5.0.15, not 5.0.16"
+    place = "exabgp.reactor.protocol:Protocol.read_message"
+    assert known.why_not({place: "(self, more)"}) == f"{place} takes (self), not (self, more)"
+    assert "no attribute" in known.why_not({f"{place}s": "(self)"})
+    assert "No module" in known.why_not({"exabgp.gone:x": "()"})
