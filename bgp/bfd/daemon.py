@@ -1,7 +1,7 @@
 """The BFD daemon: one epoll loop over packets, timers and the agent. SHELL.
 
-The order of a turn is the point: read the clock, drain every socket, then let timers fire by the
-time read before. However late we wake, a packet that had arrived counts.
+Before a detection timer fires, every socket is drained, and the timer is judged by a clock read
+before that: however late we wake, a packet that had arrived counts.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ _RETRY_S: Final = 1.0
 """How often sockets that could not be opened are tried again."""
 _LONGEST_SLEEP_S: Final = 1.0
 _SLOW_CLIENT_S: Final = 0.05
+_DICE: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class Daemon:
         self._sockets = Sockets(self._watch, self._receive)
         self._control = Control(settings.control_path, self._watch)
         self._now = time.monotonic()
+        self._dice = bytearray()
         self._news = True
         self._retry_at = 0.0
         self._ending = False
@@ -105,25 +107,39 @@ class Daemon:
 
     def _turn(self, ready: list[tuple[int, int]]) -> None:
         self._now = now = time.monotonic()
-        if self._table.due_at() <= now:
-            # Whatever has arrived since the wait, by the time just read.
-            ready += self._epoll.poll(0)
-        self._sockets.drain(descriptor for descriptor, _ in ready)
-        for session in self._table.take_due(now):
-            self._act(session, now)
-        self._serve(ready, now)
+        for descriptor, _ in ready:
+            if not self._sockets.read(descriptor):
+                wanted = self._control.handle(descriptor)
+                if wanted is not None:
+                    self._want(wanted, now)
+        self._fire(now)
+        if self._retry_at <= now:
+            self._follow(now)
         self._store.stamp(now)
         if self._news:
             self._save()
-        self._control.tell(self._report, news=self._news)
-        self._news = False
+        if self._news or self._control.has_slow_clients:
+            self._control.tell(self._report, news=self._news)
+            self._news = False
 
-    def _act(self, session: Session, now: float) -> None:
-        if session.expire(now):
-            self._changed(session)
-        packet = session.transmit(now, os.urandom(1)[0] / 256)
-        if packet is not None:
-            self._sockets.send(session, packet)
+    def _fire(self, now: float) -> None:
+        drained = False
+        for session in self._table.take_due(now):
+            if session.detect_at <= now:
+                if not drained:
+                    self._sockets.drain()
+                    drained = True
+                if session.expire(now):
+                    self._changed(session)
+            packet = session.transmit(now, self._chance())
+            if packet is not None:
+                self._sockets.send(session, packet)
+
+    def _chance(self) -> float:
+        """Return a number in [0, 1): unpredictable jitter, one system call for many."""
+        if not self._dice:
+            self._dice = bytearray(os.urandom(_DICE))
+        return self._dice.pop() / 256
 
     def _receive(self, packet: Packet, source: str, ifindex: int) -> None:
         session = self._table.find(packet, source, ifindex)
@@ -138,14 +154,6 @@ class Daemon:
         if answer is not None:
             self._sockets.send(session, answer)
         self._table.arm(session)
-
-    def _serve(self, ready: list[tuple[int, int]], now: float) -> None:
-        for descriptor, _ in ready:
-            wanted = self._control.handle(descriptor)
-            if wanted is not None:
-                self._want(wanted, now)
-        if self._retry_at <= now:
-            self._follow(now)
 
     def _want(self, wanted: tuple[Spec, ...], now: float) -> None:
         before = {session.spec for session in self._table.staying}

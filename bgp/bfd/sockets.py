@@ -90,12 +90,23 @@ class Sockets:
             self._try(sender, partial(self._open_sender, sender))
         return not self._failed
 
-    def drain(self, descriptors: Iterable[int]) -> None:
-        """Deliver all packets that wait on these sockets."""
-        for descriptor in descriptors:
-            receiver, ifindex = self._by_descriptor.get(descriptor, (None, 0))
-            if receiver is not None:
-                self._drain(receiver, ifindex)
+    def read(self, descriptor: int) -> bool:
+        """Deliver one packet that waits on a socket; False if the descriptor is none of ours.
+
+        One is usually all there is; epoll tells of the next.
+        """
+        found = self._by_descriptor.get(descriptor)
+        if found is None:
+            return False
+        self._take(*found)
+        return True
+
+    def drain(self) -> None:
+        """Deliver all packets that wait on any socket."""
+        for receiver, ifindex in self._by_descriptor.values():
+            for _ in range(_DRAIN_LIMIT):
+                if not self._take(receiver, ifindex):
+                    break
 
     def send(self, session: Session, packet: Packet) -> None:
         """Send a packet of the session; what the network refuses counts as lost on the way."""
@@ -156,21 +167,22 @@ class Sockets:
             raise
         self._senders[key] = sender
 
-    def _drain(self, receiver: socket.socket, ifindex: int) -> None:
-        for _ in range(_DRAIN_LIMIT):
-            try:
-                data, source = receiver.recvfrom(_MAX_PACKET)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                log.debug("receive failed", extra={"errno": error.errno})
-                return
-            try:
-                packet = parse(data)
-            except PacketError as error:
-                log.debug("packet discarded", extra={"source": source[0], "reason": str(error)})
-                continue
-            self._deliver(packet, source[0], ifindex)
+    def _take(self, receiver: socket.socket, ifindex: int) -> bool:
+        """Deliver one packet; False if there is none."""
+        try:
+            data, source = receiver.recvfrom(_MAX_PACKET)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            log.debug("receive failed", extra={"errno": error.errno})
+            return False
+        try:
+            packet = parse(data)
+        except PacketError as error:
+            log.debug("packet discarded", extra={"source": source[0], "reason": str(error)})
+            return True
+        self._deliver(packet, source[0], ifindex)
+        return True
 
 
 def _sender(session: Session) -> _Sender:

@@ -121,8 +121,15 @@ class Liveness:
             "times_up": report.ups if report else 0,
             "times_down": report.downs if report else 0,
             "last_down": (report.reason if report else "") or None,
+            "daemon": self._daemon(),
             "problem": self._watch.missing.get(peer.name) or self._shell.problem or None,
         }
+
+    def _daemon(self) -> dict[str, object] | None:
+        report = self._shell.report
+        if report is None:
+            return None
+        return {"pid": report.pid, "scheduling": report.priority, "memory": report.memory}
 
     @property
     def _reports(self) -> Mapping[str, SessionReport]:
