@@ -1,10 +1,11 @@
-"""Run the demo: ``./dev demo [--json] [--keep] [--quick]``."""
+"""Run the demo: ``./dev demo [--kubernetes] [--json] [--keep] [--quick]``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from containerlab.demo.kubernetes import KubernetesDemo
 from containerlab.demo.scenario import Demo
 from containerlab.measure.check import all_ok, render_json, render_table
 from containerlab.netlab.errors import LabError
@@ -29,9 +30,19 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--keep", action="store_true", help="leave the lab up to look around")
     parser.add_argument("--quick", action="store_true", help="leave the control run out")
+    parser.add_argument(
+        "--kubernetes",
+        action="store_true",
+        help="the DaemonSet as it ships, in containers, with a fake API server",
+    )
     options = parser.parse_args()
+    if options.kubernetes and (options.keep or options.quick):
+        parser.error("--kubernetes goes with --json only")
     try:
-        checks = Demo(keep=options.keep, quick=options.quick).run()
+        if options.kubernetes:
+            checks = KubernetesDemo().run()
+        else:
+            checks = Demo(keep=options.keep, quick=options.quick).run()
     except LabError as error:
         sys.stderr.write(f"\ndemo: {error}\n")
         return 1

@@ -93,7 +93,7 @@ def check_sessions(fabric: Fabric) -> Check:
     )
 
 
-def check_pings(fabric: Fabric) -> Check:
+def check_pings(fabric: Fabric, *, name: str = "ping_lost") -> Check:
     """Ping from every pod to every pod, itself included, in both families.
 
     An answer that came back is counted by whoever asked: the receiver of the answer.
@@ -108,7 +108,7 @@ def check_pings(fabric: Fabric) -> Check:
     if sent < LEAST_SENT * COUNT * len(flat):
         faults.append(f"only {sent} of {COUNT * len(flat)} requests sent")
     return Check(
-        name="ping_lost",
+        name=name,
         value=sum(result.lost for result in flat),
         unit="packets",
         bound=exactly(0),

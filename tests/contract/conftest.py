@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from containerlab.fakeapi import objects
+from containerlab.fakeapi.server import FakeApi
 from router.kube.access import Access
 from router.kube.cluster import Cluster
 from router.kube.view import ClusterSettings
 from router.reconcile.node_status import TAINT_KEY
 from tests.support.contract_api import ContractApi
-from tests.support.fake_api import objects
-from tests.support.fake_api.server import FakeApi
 from tests.support.kube_agent import NAMESPACE, PACE, Start
 
 KUBECONFIG = "PODROUTE_TEST_KUBECONFIG"

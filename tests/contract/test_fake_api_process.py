@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from containerlab.fakeapi import objects
 from router.kube.access import Access
 from router.kube.errors import RefusedError, UnreachableError
 from tests.support.contract_api import ContractApi
-from tests.support.fake_api import objects
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,7 +24,7 @@ class Process:
 
     def __init__(self, directory: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.fake_api", "--tls", directory, "--token", "t=sa"],
+            [sys.executable, "-m", "containerlab.fakeapi", "--tls", directory, "--token", "t=sa"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

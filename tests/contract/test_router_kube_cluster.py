@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bgp.secret import Secret
+from containerlab.fakeapi import objects
+from containerlab.fakeapi.server import FakeApi
 from router.model.node import Presence
-from tests.support.fake_api import objects
-from tests.support.fake_api.server import FakeApi
 from tests.support.kube_agent import (
     NAMESPACE,
     REF,

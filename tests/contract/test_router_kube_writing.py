@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from bgp.secret import Secret
+from containerlab.fakeapi import objects
+from containerlab.fakeapi.server import FakeApi
+from containerlab.fakeapi.tls import make_certificates
 from router.kube.access import Access, AccessError, in_pod
 from router.kube.cluster import Cluster
 from router.kube.event import Note
 from router.kube.view import ClusterSettings
 from router.model.node import SecretRef
 from router.reconcile.node_status import CONDITION, StatusSettings
-from tests.support.fake_api import objects
-from tests.support.fake_api.server import FakeApi
-from tests.support.fake_api.tls import make_certificates
 from tests.support.kube_agent import (
     NAMESPACE,
     PACE,

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from bgp.nlri import Prefix
 from bgp.secret import Secret
+from containerlab.fakeapi import objects
 from router.kube import convert, memory
 from router.kube.errors import MalformedError
 from router.model.node import SecretRef, Taint
-from tests.support.fake_api import objects
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 anything = st.recursive(

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
+from containerlab.fakeapi import objects
 from router.kube.clock import Clock
 from router.kube.convert import node_view
 from router.kube.errors import RefusedError
@@ -16,7 +17,6 @@ from router.kube.secret import SecretReader
 from router.model.node import NodeView, SecretRef
 from router.reconcile.node_status import CONDITION, StatusSettings
 from router.reconcile.readiness import ReadinessSettings, Signs, first_verdict, judge
-from tests.support.fake_api import objects
 from tests.support.scripted_api import ScriptedApi
 from tests.support.virtual_time import run_virtually
 

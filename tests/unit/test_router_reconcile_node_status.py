@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from containerlab.fakeapi import objects
+from containerlab.fakeapi.patches import apply_patch
 from router.kube.convert import node_view
 from router.model.node import NodeView
 from router.reconcile.node_status import (
@@ -15,8 +17,6 @@ from router.reconcile.node_status import (
     plan_status_removal,
 )
 from router.reconcile.readiness import ReadinessSettings, Signs, Verdict, first_verdict, judge
-from tests.support.fake_api import objects
-from tests.support.fake_api.patches import apply_patch
 
 AT = "2026-01-02T03:04:05Z"
 LATER = "2026-01-02T04:04:05Z"

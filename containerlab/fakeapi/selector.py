@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.fake_api.resources import Resource, bad_request
+from containerlab.fakeapi.resources import Resource, bad_request
 
 Match = Callable[[dict[str, Any]], bool]
 _SET = re.compile(r"^\s*(\S+)\s+(in|notin)\s+\(([^)]*)\)\s*$")

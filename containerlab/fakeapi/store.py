@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from tests.support.fake_api import validation
-from tests.support.fake_api.resources import (
+from containerlab.fakeapi import validation
+from containerlab.fakeapi.resources import (
     ApiError,
     Resource,
     bad_request,

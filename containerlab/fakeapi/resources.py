@@ -22,6 +22,7 @@ class Resource:
 
     @property
     def api_version(self) -> str:
+        """The apiVersion of its objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
@@ -102,10 +103,12 @@ class ApiError(Exception):
 
 
 def not_found(plural: str, name: str) -> ApiError:
+    """Return a 404."""
     return ApiError(404, "NotFound", f'{plural} "{name}" not found')
 
 
 def conflict(plural: str, name: str) -> ApiError:
+    """Return the 409 of a stale version."""
     return ApiError(
         409,
         "Conflict",
@@ -115,12 +118,15 @@ def conflict(plural: str, name: str) -> ApiError:
 
 
 def invalid(message: str) -> ApiError:
+    """Return a 422."""
     return ApiError(422, "Invalid", message)
 
 
 def bad_request(message: str) -> ApiError:
+    """Return a 400."""
     return ApiError(400, "BadRequest", message)
 
 
 def expired(version: int, oldest: int) -> ApiError:
+    """Return the 410 of a version that was forgotten."""
     return ApiError(410, "Expired", f"too old resource version: {version} ({oldest})")

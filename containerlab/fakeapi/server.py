@@ -16,12 +16,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support.fake_api.faults import Faults, Rule
-from tests.support.fake_api.handler import RESET, Server, Shared
-from tests.support.fake_api.request import Asked, Logged
-from tests.support.fake_api.service import Service
-from tests.support.fake_api.store import Object
-from tests.support.fake_api.tls import Certificates
+from containerlab.fakeapi.faults import Faults, Rule
+from containerlab.fakeapi.handler import RESET, Server, Shared
+from containerlab.fakeapi.request import Asked, Logged
+from containerlab.fakeapi.service import Service
+from containerlab.fakeapi.store import Object
+from containerlab.fakeapi.tls import Certificates
 
 
 class FakeApi:
@@ -58,6 +58,7 @@ class FakeApi:
 
     @property
     def url(self) -> str:
+        """Where it answers."""
         host, port = self._address
         shown = f"[{host}]" if ":" in host else host
         return f"{'https' if self.certificates else 'http'}://{shown}:{port}"

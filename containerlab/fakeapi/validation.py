@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.fake_api.resources import Resource, invalid
+from containerlab.fakeapi.resources import Resource, invalid
 
 
 def check(resource: Resource, before: dict[str, Any] | None, after: dict[str, Any]) -> None:

@@ -16,11 +16,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from tests.support.fake_api.faults import Faults
-from tests.support.fake_api.request import Asked, Logged, parse_request, verb_of
-from tests.support.fake_api.resources import ApiError
-from tests.support.fake_api.service import Service
-from tests.support.fake_api.store import Object
+from containerlab.fakeapi.faults import Faults
+from containerlab.fakeapi.request import Asked, Logged, parse_request, verb_of
+from containerlab.fakeapi.resources import ApiError
+from containerlab.fakeapi.service import Service
+from containerlab.fakeapi.store import Object
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER that makes close() send RST."""
@@ -45,6 +45,8 @@ class Shared:
 
 
 class Server(ThreadingHTTPServer):
+    """The listener; each connection in a thread of its own."""
+
     daemon_threads = True
     # Names fall back to a DNS query for every listening address otherwise.
     block_on_close = False
@@ -56,6 +58,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
+        """Bind without asking for our name."""
         socket.socket.setsockopt(self.socket, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()

@@ -30,6 +30,7 @@ class Rule:
     """For how many requests; None for all until cleared."""
 
     def matches(self, verb: str, path: str) -> bool:
+        """Whether the rule is about such a request."""
         return (not self.verbs or verb in self.verbs) and self.path in path
 
 
@@ -43,11 +44,13 @@ class Faults:
     """Set by `clear`: whoever hangs is let go."""
 
     def add(self, rule: Rule) -> None:
+        """Switch a fault on."""
         with self._lock:
             self.cleared.clear()
             self._rules.append(rule)
 
     def clear(self) -> None:
+        """Switch all faults off."""
         with self._lock:
             self._rules.clear()
             self.cleared.set()

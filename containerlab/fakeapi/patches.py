@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from tests.support.fake_api.resources import ApiError, bad_request, invalid
+from containerlab.fakeapi.resources import ApiError, bad_request, invalid
 
 # Only lists with a merge key in the API's types are merged; every other list is atomic,
 # spec.taints of a Node among them (k8s.io/api/core/v1/types.go: no patchStrategy).

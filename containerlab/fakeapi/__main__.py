@@ -1,4 +1,4 @@
-"""The fake API server as a process: `python -m tests.support.fake_api --address A --port P`.
+"""The fake API server as a process: `python -m containerlab.fakeapi --address A --port P`.
 
 Its first line of output is JSON with its url. Then it answers one JSON command per line of
 input with one JSON line: {"do": "down" | "up" | "cut" | "compact" | "clear"},
@@ -15,12 +15,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.support.fake_api.faults import rule_of
-from tests.support.fake_api.server import FakeApi
-from tests.support.fake_api.tls import make_certificates
+from containerlab.fakeapi.faults import rule_of
+from containerlab.fakeapi.server import FakeApi
+from containerlab.fakeapi.tls import make_certificates
 
 
 def main() -> int:
+    """Serve until standard input ends."""
     parser = argparse.ArgumentParser(prog="fake_api", description=__doc__)
     parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.fake_api.patches import apply_patch
-from tests.support.fake_api.request import Asked
-from tests.support.fake_api.resources import BUILT_IN, ApiError, Resource, bad_request
-from tests.support.fake_api.selector import Match, field_match, label_match
-from tests.support.fake_api.store import Change, Object, Store, shown
+from containerlab.fakeapi.patches import apply_patch
+from containerlab.fakeapi.request import Asked
+from containerlab.fakeapi.resources import BUILT_IN, ApiError, Resource, bad_request
+from containerlab.fakeapi.selector import Match, field_match, label_match
+from containerlab.fakeapi.store import Change, Object, Store, shown
 
 _POLL_S = 0.05
 _WATCH_S = 1800.0

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.fake_api.store import Object
+from containerlab.fakeapi.store import Object
 
 
 def node(

@@ -1,0 +1,1 @@
+"""A small API server with real semantics, and faults that can be switched on."""
