@@ -7,9 +7,9 @@ no record of it (ADR 0021).
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NewType
 
 MacAddress = NewType("MacAddress", bytes)
@@ -18,7 +18,8 @@ HOST_MAC: Final = MacAddress(bytes.fromhex("eeeeeeeeeeee"))
 """The host end of every pod link: pods hold one permanent neighbor entry for it (design D1)."""
 
 HOST_NAME_PREFIX: Final = "pod"
-_HOST_NAME_HASH_CHARS: Final = 12
+_BASE32: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_SHIFTS: Final = range(55, -1, -5)
 """12 base32 characters: 60 bits, and 15 bytes with the prefix (IFNAMSIZ - 1)."""
 
 _LOCAL_UNICAST: Final = 0x02
@@ -37,8 +38,8 @@ class AttachmentKey:
 
 def host_name(key: AttachmentKey, prefix: str = HOST_NAME_PREFIX) -> str:
     """Return the name of the host's end: the prefix and 60 bits of the key's hash."""
-    text = base64.b32encode(_digest(key)[:10]).decode().lower()
-    return prefix + text[:_HOST_NAME_HASH_CHARS]
+    number = int.from_bytes(_digest(key)[:8], "big") >> 4
+    return prefix + "".join([_BASE32[number >> shift & 31] for shift in _SHIFTS])
 
 
 def pod_mac(key: AttachmentKey) -> MacAddress:
@@ -53,6 +54,7 @@ def format_mac(mac: MacAddress) -> str:
     return mac.hex(":")
 
 
+@lru_cache(maxsize=64)
 def _digest(key: AttachmentKey) -> bytes:
     # None of the three can contain NUL, so the joint is unambiguous.
     joint = f"{key.network}\0{key.container_id}\0{key.ifname}"

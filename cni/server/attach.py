@@ -7,7 +7,7 @@ has two attachments (design, invariants 1 and 2).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cni.attachment.alias import Addresses, stored_key
@@ -52,7 +52,7 @@ class _Order:
     requested: Requested
 
     @classmethod
-    def read(cls, call: Call) -> _Order:
+    def read(cls, call: Call, options: Options) -> _Order:
         if call.configuration.prev_result is not None:
             raise InvalidConfigurationError(
                 (("prevResult", "must be absent: podroute makes the interface, it comes first"),)
@@ -63,7 +63,7 @@ class _Order:
         return cls(
             call=call,
             key=stored_key(call.key),
-            options=parse_options(call.raw),
+            options=options,
             requested=requested,
         )
 
@@ -103,12 +103,13 @@ class Attacher:
         self._removals = removals
         self._labels = labels
         self._clocks = clocks
+        self._last_options: tuple[Mapping[str, object], Options] = ({}, Options())
         self._unknown_told: set[tuple[str, ...]] = set()
 
     def add(self, call: Call, caller: Caller) -> None:
         """Make an attachment and answer, or wait for the end of the one that is in the way."""
         started_s = self._clocks.monotonic()
-        order = _Order.read(call)
+        order = _Order.read(call, self._options_of(call))
         self._tell_unknown(order.options)
         sandbox = open_sandbox(call, caller)
         if self._waits_for(order.key, call, caller):
@@ -174,6 +175,14 @@ class Attacher:
         except BaseException:
             self._removals.begin(attachment)
             raise
+
+    def _options_of(self, call: Call) -> Options:
+        """Return the operator's settings; of a configuration that was just seen, without a look."""
+        raw, options = self._last_options
+        if raw is not call.raw:
+            options = parse_options(call.raw)
+            self._last_options = (call.raw, options)
+        return options
 
     def _keep_label(self, order: _Order, attachment: Attachment) -> None:
         """Write down what is for people only; behind the answer, since nobody waits for it."""

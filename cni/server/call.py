@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 from cni.attachment.identity import AttachmentKey
@@ -14,6 +15,9 @@ from cni.spec.netconf import NetworkConfiguration, decode, parse_configuration
 from cni.spec.version import NEWEST
 from cni.wire import Request
 
+_REPEATED_BYTES: Final = 4096
+_decode_repeated: Final = lru_cache(maxsize=16)(decode)
+"""A runtime sends the same configuration for most pods: it is the same object then."""
 _PLAIN_VERSION: Final = re.compile(r"[0-9.]{1,15}")
 
 
@@ -67,7 +71,9 @@ class Decoded:
 def decode_request(request: Request) -> Decoded:
     """Decode the configuration; a failure is kept, because the environment is checked first."""
     try:
-        return Decoded(request=request, raw=decode(request.stdin), failure=None)
+        stdin = request.stdin
+        raw = _decode_repeated(stdin) if len(stdin) <= _REPEATED_BYTES else decode(stdin)
+        return Decoded(request=request, raw=raw, failure=None)
     except DecodeError as error:
         return Decoded(request=request, raw={}, failure=error)
 

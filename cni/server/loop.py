@@ -71,9 +71,14 @@ class Loop:
             self._round(0.05)
         for connection in list(self._connections.values()):
             self._close(connection)
+        while self._service.may_rest:
+            self._service.rest()
         self._epoll.close()
 
     def _timeout_s(self) -> float:
+        if self._service.may_rest:
+            # Only look who is there: if nobody, there is time for what nobody waits for.
+            return 0.0
         return _BUSY_TICK_S if self._connections else TICK_S
 
     def _round(self, timeout_s: float) -> None:
@@ -87,13 +92,15 @@ class Loop:
                 self._accept()
             elif descriptor in self._connections:
                 self._progress(self._connections[descriptor], mask)
+        if not events:
+            self._service.rest()
         now_s = time.monotonic()
         if now_s >= self._next_tick_s:
             self._tick(now_s)
         self._service.flush()
 
     def _tick(self, now_s: float) -> None:
-        self._next_tick_s = now_s + self._timeout_s()
+        self._next_tick_s = now_s + (_BUSY_TICK_S if self._connections else TICK_S)
         self._service.refresh()
         self._service.sweep()
         self._replay.remove_abandoned()

@@ -148,6 +148,15 @@ class Service:
         """Send the removals that calls of this round began."""
         self._removals.flush()
 
+    @property
+    def may_rest(self) -> bool:
+        """Return whether ``rest`` has something to do."""
+        return self._labels.waiting
+
+    def rest(self) -> None:
+        """Do a little of what nobody waits for."""
+        self._labels.rest()
+
     def collect(self) -> None:
         """Take note of the links that left the kernel, and repair those that were disturbed."""
         for event in self._dataplane.collect():

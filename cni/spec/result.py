@@ -17,11 +17,14 @@ from ipaddress import (
     IPv6Network,
     ip_interface,
 )
+from typing import Final
 
 from cni.spec.errors import InvalidConfigurationError
 from cni.spec.fields import Dns
 from cni.spec.text import text_of
 from cni.spec.version import SpecVersion
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +81,7 @@ def render_result(result: Result, version: SpecVersion) -> bytes:
     }
     if result.interfaces:
         body["interfaces"] = [_interface(interface, version) for interface in result.interfaces]
-    return json.dumps(body, separators=(",", ":")).encode()
+    return _ENCODER.encode(body).encode()
 
 
 def _interface(interface: Interface, version: SpecVersion) -> dict[str, object]:

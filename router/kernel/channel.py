@@ -140,6 +140,8 @@ class Channel:
         Raises KernelError when the socket itself fails (ENOBUFS: the answers overflowed,
         so the outcome is unknown and the caller must observe again).
         """
+        if sum(map(len, requests)) <= _BATCH_BYTES:
+            return self._send_chunk(requests, what) if requests else []
         failures: list[Failure] = []
         start = 0
         while start < len(requests):

@@ -140,6 +140,9 @@ def test_a_disturbed_link_is_restored_and_counted(node: Node) -> None:
 def test_labels_live_as_long_as_the_link(node: Node) -> None:
     node.call("ADD")
     assert node.overview()["pods"][0]["netns"] == "/run/netns/a"
+    assert (node.service.may_rest, node.surroundings.labels.each()) == (True, {})
+    node.service.rest()
+    assert not node.service.may_rest
     node.restart()
     assert node.overview()["pods"][0]["netns"] == "/run/netns/a"
     node.call("DEL")
