@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 from collections.abc import Mapping
 from typing import Final
 
@@ -102,7 +103,13 @@ def _changed(before: State, now: State) -> list[str]:
 def _lose_a_pod(host: Host) -> None:
     """Leave a pod link whose sandbox lives on without a name: a DEL that got lost."""
     pod = host.runtime.make_pod(f"{host.name}-lost")
-    host.node.popen(["ip", "netns", "exec", pod.name, "sleep", "1000000"])
+    script = "echo inside; exec sleep 1000000"
+    keeper = host.node.popen(
+        ["ip", "netns", "exec", pod.name, "sh", "-c", script], stdout=subprocess.PIPE
+    )
+    assert keeper.stdout is not None
+    keeper.stdout.readline()
+    keeper.stdout.close()
     host.node.run(["ip", "netns", "delete", pod.name])
 
 
