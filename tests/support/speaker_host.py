@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -105,6 +106,15 @@ class SpeakerHost:
             ),
             deadline_s,
         )
+
+    def pause(self) -> None:
+        """Stop the program where it is."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Undo `pause`; nsenter stops and goes on with its child."""
+        os.kill(self.pid, signal.SIGCONT)
+        self._process.send_signal(signal.SIGCONT)
 
     @property
     def pid(self) -> int:
