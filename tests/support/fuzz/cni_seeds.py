@@ -13,6 +13,7 @@ CONFIG: Final = (
     b'"dns":{"servers":["10.0.0.53"],"searches":["a"],"options":["b"]}},'
     b'"args":{"cni":{"ips":["10.244.1.10"],"mac":"02-00-00-00-00-02"}}}'
 )
+PLAIN: Final = b'{"cniVersion":"1.1.0","name":"podroute","type":"podroute"}'
 GC: Final = (
     b'{"cniVersion":"1.1.0","name":"podroute","type":"podroute","cni.dev/valid-attachments":'
     b'[{"containerID":"c1","ifname":"eth0"}],"cni.dev/attachments":[]}'
@@ -48,6 +49,7 @@ ADD: Final = (
 COMMANDS: Final = ("ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION", "FLY")
 JSON_TOKENS: Final = (
     *(b"[", b"]", b"{", b"}", b":", b",", b'"', b"null", b"true", b"-1", b"1e999", b"9" * 5000),
+    *(b"[" * 2000, b'{"a":' * 1500),
     *(b'"\\ud800"', b"\xff", b"0.4.0", b"1.1.0", b"0.3.1", b"9.9.9", b"10.0.0.1", b"::1/64"),
 )
 KEYS: Final = tuple(
@@ -89,17 +91,33 @@ ENV_TOKENS: Final = (
 
 
 def frame(environment: bytes, stdin: bytes, magic: bytes = b"PRS1") -> bytes:
+    """Return a whole request."""
     return struct.pack("<4sII", magic, len(environment), len(stdin)) + environment + stdin
 
 
-FRAMES: Final = (
+SEPARATOR: Final = b"\n\n"
+
+
+def framed(call: bytes) -> bytes:
+    """Return the request of a call: magic, environment, separator, stdin.
+
+    Its lengths are always right: mutations get past the framing, which has a target of its own.
+    """
+    environment, _, stdin = call[4:].partition(SEPARATOR)
+    return frame(environment, stdin, call[:4])
+
+
+CALLS: Final = (
     *(
-        frame(ADD.replace(b"=ADD", b"=" + command.encode()), stdin)
+        b"PRS1" + ADD.replace(b"=ADD", b"=" + command.encode()) + SEPARATOR + stdin
         for command in COMMANDS
-        for stdin in (CONFIG, GC, CHECK)
+        for stdin in (PLAIN, CONFIG, GC, CHECK)
     ),
-    *(frame(ADD.replace(b"=ADD", b"=" + command.encode()), IPAM, b"PRI1") for command in COMMANDS),
-    frame(b"", b"{}", b"PRO1"),
-    frame(b"", b""),
-    struct.pack("<II", 0, 2) + b"{}",
+    *(
+        b"PRI1" + ADD.replace(b"=ADD", b"=" + command.encode()) + SEPARATOR + IPAM
+        for command in COMMANDS
+    ),
+    b"PRS1" + ADD.partition(b"CNI_ARGS")[0] + SEPARATOR + PLAIN,
+    b"PRO1" + SEPARATOR + b"{}",
 )
+FRAMES: Final = (*map(framed, CALLS), frame(b"", b""), struct.pack("<II", 0, 2) + b"{}")

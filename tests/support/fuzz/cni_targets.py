@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.support.fuzz.cni_seeds import (
     ADD,
+    CALLS,
     CHECK,
     COMMANDS,
     CONFIG,
@@ -19,6 +20,7 @@ from tests.support.fuzz.cni_seeds import (
     LABEL,
     LEASE,
     RESULT,
+    SEPARATOR,
 )
 from tests.support.fuzz.target import Target
 
@@ -100,7 +102,9 @@ TARGETS: Final = (
             *("cni.server.pod_link_calls", "cni.server.lease_calls", "cni.server.collection"),
         ),
         load=f"{_RUNS}:load_server",
-        seeds=FRAMES,
+        seeds=CALLS,
+        is_json=True,
+        separator=SEPARATOR,
         tokens=(*JSON_TOKENS, *KEYS, *ENV_TOKENS),
         weight=2,
     ),

@@ -19,11 +19,22 @@ _VALUES: Final[tuple[Any, ...]] = (
 class Mutator:
     """Makes new inputs from those of a corpus."""
 
-    def __init__(self, chance: random.Random, tokens: Sequence[bytes], *, is_json: bool) -> None:
-        """Take the chance, the tokens of the format, and whether inputs are JSON documents."""
+    def __init__(
+        self,
+        chance: random.Random,
+        tokens: Sequence[bytes],
+        *,
+        is_json: bool,
+        separator: bytes = b"",
+    ) -> None:
+        """Take the chance, the tokens of the format, and whether inputs are JSON documents.
+
+        With a separator, what follows it is the document; one of the two parts is changed.
+        """
         self._chance = chance
         self._tokens = tokens or (b"\0",)
         self._is_json = is_json
+        self._separator = separator
         self._steps: tuple[Callable[[bytearray, Sequence[bytes]], bytearray], ...] = (
             self._flip,
             self._put,
@@ -42,11 +53,19 @@ class Mutator:
         """Return a new input made from one of the corpus."""
         chance = self._chance
         data = corpus[int(chance.random() * len(corpus))]
+        head, separator, document = b"", b"", data
+        if self._separator:
+            head, separator, document = data.rpartition(self._separator)
+        if separator and chance.random() < 0.4:
+            return self._change_bytes(head, corpus) + separator + document
         if self._is_json and chance.random() < 0.6:
-            changed = self._change_document(data, corpus)
+            changed = self._change_document(document)
             if changed is not None:
-                return changed[:MAX_BYTES]
-        made = bytearray(data)
+                return (head + separator + changed)[:MAX_BYTES]
+        return head + separator + self._change_bytes(document, corpus)
+
+    def _change_bytes(self, data: bytes, corpus: Sequence[bytes]) -> bytes:
+        made, chance = bytearray(data), self._chance
         steps = self._steps
         for _ in range(1 + int(chance.random() * 4)):
             made = steps[int(chance.random() * len(steps))](made, corpus)
@@ -117,7 +136,7 @@ class Mutator:
 
     # JSON
 
-    def _change_document(self, data: bytes, corpus: Sequence[bytes]) -> bytes | None:
+    def _change_document(self, data: bytes) -> bytes | None:
         try:
             document = json.loads(data)
             places = list(_places(document))

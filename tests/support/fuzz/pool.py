@@ -1,7 +1,7 @@
 """Runs fuzzing processes side by side and watches them: what crashes and what hangs is found.
 
 A process that ends with anything but 0 has crashed at the input of its progress file; one that does
-not begin another execution for ``HANG_S`` hangs at it, and is killed.
+not begin another execution for ``hang_s`` hangs at it, and is killed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class Outcome:
     report: Mapping[str, Any] = field(default_factory=dict)
 
 
-def run_jobs(jobs: Sequence[Job], directory: Path, *, at_once: int | None = None) -> list[Outcome]:
+def run_jobs(
+    jobs: Sequence[Job], directory: Path, *, at_once: int | None = None, hang_s: float = HANG_S
+) -> list[Outcome]:
     """Run every job, as many at once as there are processors; return their outcomes."""
     waiting = list(enumerate(jobs))
     running: list[_Process] = []
@@ -55,7 +57,7 @@ def run_jobs(jobs: Sequence[Job], directory: Path, *, at_once: int | None = None
         while waiting or running:
             while waiting and len(running) < limit:
                 number, job = waiting.pop(0)
-                running.append(_Process(job, directory / f"job{number}"))
+                running.append(_Process(job, directory / f"job{number}", hang_s))
             for process in list(running):
                 outcome = process.look()
                 if outcome is not None:
@@ -69,9 +71,10 @@ def run_jobs(jobs: Sequence[Job], directory: Path, *, at_once: int | None = None
 
 
 class _Process:
-    def __init__(self, job: Job, directory: Path) -> None:
+    def __init__(self, job: Job, directory: Path, hang_s: float) -> None:
         directory.mkdir()
         self._job = job
+        self._hang_s = hang_s
         self._output = directory / "out"
         self._errors = directory / "err"
         self._progress = Progress(directory / "progress", create=True)
@@ -95,7 +98,7 @@ class _Process:
             now_s = time.monotonic()
             if executions != self._seen:
                 self._seen, self._seen_s = executions, now_s
-            if now_s - self._seen_s < HANG_S:
+            if now_s - self._seen_s < self._hang_s:
                 return None
             self.kill()
         return self._end(code, executions, data)

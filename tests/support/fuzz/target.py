@@ -20,7 +20,8 @@ class Target:
     ``modules`` are instrumented. ``load`` is "module:function", imported after that; the function
     returns the one that is executed: it takes one input, and raises whatever the code must not
     raise. What it returns, a small value, tells kinds of outcomes apart. ``weight`` is the target's
-    share of the executions.
+    share of the executions. ``is_json``: inputs are documents, behind a ``separator`` if there is
+    one.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Target:
     seeds: tuple[bytes, ...]
     tokens: tuple[bytes, ...] = ()
     is_json: bool = False
+    separator: bytes = b""
     weight: int = 1
 
     def loaded(self) -> Run:

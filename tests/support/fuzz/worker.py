@@ -32,7 +32,12 @@ def main() -> int:
     coverage = instrument(target.modules)
     run = target.loaded()
     progress = Progress(Path(progress_file))
-    mutator = Mutator(random.Random(int(seed)), target.tokens, is_json=target.is_json)
+    mutator = Mutator(
+        random.Random(int(seed)),
+        target.tokens,
+        is_json=target.is_json,
+        separator=target.separator,
+    )
     corpus = list(target.seeds)
     outcomes: set[object] = set()
     wanted = int(executions)
