@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from bgp.errors import BgpError
 from bgp.nlri import IPAddress
-from bgp.path import Attributes, Origin
+from bgp.path import Attributes, Origin, Standing
 
 ORIGIN: Final = 1
 AS_PATH: Final = 2
@@ -172,6 +172,7 @@ def decode(
         local_preference=draft.local_preference,
         communities=draft.communities,
         large_communities=draft.large_communities,
+        standing=Standing(),
     )
 
 

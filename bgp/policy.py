@@ -9,6 +9,7 @@ asked for, never a path that already went through our own AS (RFC 4271 section 9
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -81,6 +82,8 @@ class _Rule(NamedTuple):
     network: int
     low: int
     high: int
+    denied: tuple[tuple[Prefix, str], ...]
+    """What may clash with a prefix that the rule takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,19 +104,24 @@ class ImportPolicy:
     )
 
     def __post_init__(self) -> None:
-        rules = {
-            family: tuple(
-                _Rule(BITS[family] - r.prefix.length, _top(r.prefix), *r.bounds)
-                for r in (*self.cluster, *self.also_accept)
-                if r.prefix.family == family
-            )
-            for family in BITS
-        }
         denied = (
             *((prefix, "own") for prefix in sorted(self.own)),
             *((prefix, "service range") for prefix in sorted(self.services)),
             *((prefix, "special-purpose range") for prefix in MARTIANS),
         )
+        rules = {
+            family: tuple(
+                _Rule(
+                    BITS[family] - r.prefix.length,
+                    _top(r.prefix),
+                    *r.bounds,
+                    tuple(d for d in denied if d[0].overlaps(r.prefix)),
+                )
+                for r in (*self.cluster, *self.also_accept)
+                if r.prefix.family == family
+            )
+            for family in BITS
+        }
         object.__setattr__(self, "_rules", rules)
         object.__setattr__(
             self, "_denied", {f: tuple(d for d in denied if d[0].family == f) for f in BITS}
@@ -122,28 +130,47 @@ class ImportPolicy:
     def evaluate(self, prefix: Prefix, attributes: Attributes, local_asn: int) -> Verdict:
         """Judge one path from a peer whose session uses `local_asn` on our side.
 
-        Depends on nothing but its arguments and this policy; about a microsecond.
+        Depends on nothing but its arguments and this policy.
+        """
+        reason = self.judge(attributes, local_asn)(prefix)
+        return Verdict(False, reason) if reason else ACCEPTED
+
+    def judge(self, attributes: Attributes, local_asn: int) -> Callable[[Prefix], str]:
+        """Give what judges each prefix that has these attributes: the reason, or "" to accept.
+
+        Under half a microsecond for what is accepted.
         """
         if local_asn in attributes.as_path or any(local_asn in s for s in attributes.as_sets):
-            return Verdict(False, "own ASN in AS path")
+            return _refuse_loop
+        return self._why_not
+
+    def _why_not(self, prefix: Prefix) -> str:
+        family, network, length = prefix
+        if length:
+            for shift, top, low, high, denied in self._rules[family]:
+                if network >> shift == top and low <= length <= high:
+                    for other, kind in denied:
+                        at = BITS[family] - min(length, other.length)
+                        if network >> at == other.network >> at:
+                            return _clash(prefix, other, kind)
+                    return ""
+        return self._explain(prefix)
+
+    def _explain(self, prefix: Prefix) -> str:
+        """Say why a prefix that no rule takes is refused; "" for a default route asked for."""
         family, network, length = prefix
         if length == 0:
-            return ACCEPTED if self.accept_default else _NO_DEFAULT
+            return "" if self.accept_default else "a default route, and none is asked for"
         for denied, kind in self._denied[family]:
-            shift = BITS[family] - min(length, denied.length)
-            if network >> shift == denied.network >> shift:
-                return Verdict(False, _clash(prefix, denied, kind))
-        in_range = False
-        for shift, top, low, high in self._rules[family]:
-            if network >> shift == top:
-                if low <= length <= high:
-                    return ACCEPTED
-                in_range = True
-        return Verdict(False, f"length {length} is out of bounds") if in_range else _OUTSIDE
+            if denied.overlaps(prefix):
+                return _clash(prefix, denied, kind)
+        if any(network >> shift == top for shift, top, *_ in self._rules[family]):
+            return f"length {length} is out of bounds"
+        return "outside the cluster prefixes"
 
 
-_NO_DEFAULT = Verdict(False, "a default route, and none is asked for")
-_OUTSIDE = Verdict(False, "outside the cluster prefixes")
+def _refuse_loop(_: Prefix) -> str:
+    return "own ASN in AS path"
 
 
 def _top(prefix: Prefix) -> int:

@@ -15,13 +15,14 @@ Invariant: `best` depends on the set of paths only, never on the order of their 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bgp.adjribin import Table, families
 from bgp.decision import choose
 from bgp.event import EndOfRib, PeerEvent, Updated
-from bgp.nlri import BITS, Prefix
+from bgp.nlri import BITS, IPAddress, Prefix
 from bgp.path import Attributes, Path
 from bgp.peer import PeerId, PeerSettings
 from bgp.policy import ImportPolicy
@@ -50,28 +51,17 @@ class Rejection(NamedTuple):
     reason: str
 
 
-class _Table:
-    """Adj-RIB-In of one peer and family; a prefix is in at most one of the two dicts."""
-
-    __slots__ = ("accepted", "rejected", "stale")
-
-    def __init__(self) -> None:
-        self.accepted: dict[Prefix, Attributes] = {}
-        self.rejected: dict[Prefix, tuple[Attributes, str]] = {}
-        self.stale: set[Prefix] = set()
-
-
 class Rib:
     """All that the configured peers have told us, judged by one policy."""
 
     def __init__(self, policy: ImportPolicy, peers: Mapping[PeerId, PeerSettings]) -> None:
         self._policy = policy
         self._peers = dict(peers)
-        self._tables = {peer: _families() for peer in self._peers}
+        self._tables = {peer: families() for peer in self._peers}
         self._changed: set[Prefix] = set()
         self._held: frozenset[PeerId] = frozenset()
         self._internal: frozenset[PeerId] = frozenset()
-        self._by_family: dict[int, list[tuple[PeerId, _Table]]] = {}
+        self._by_family: dict[int, list[tuple[PeerId, Table]]] = {}
         self._index()
 
     def reconfigure(self, policy: ImportPolicy, peers: Mapping[PeerId, PeerSettings]) -> None:
@@ -83,7 +73,7 @@ class Rib:
             self.drop(peer)
             del self._tables[peer]
         for peer in peers.keys() - self._peers.keys():
-            self._tables[peer] = _families()
+            self._tables[peer] = families()
         changed = policy != self._policy
         old, self._peers, self._policy = self._peers, dict(peers), policy
         self._index()
@@ -151,6 +141,34 @@ class Rib:
             paths = tuple([path for path in paths if path.peer not in self._held])
         return choose(paths, self._internal)
 
+    def next_hops(
+        self, prefixes: Iterable[Prefix]
+    ) -> Iterator[tuple[Prefix, tuple[IPAddress, ...]]]:
+        """Give the next hops of the best paths to each, sorted by peer.
+
+        Equal answers are one object while the iterator lives; what is decided once for
+        attributes of the same standing is not decided again.
+        """
+        used = {
+            family: [(p, table.accepted) for p, table in tables if p not in self._held]
+            for family, tables in self._by_family.items()
+        }
+        known: dict[tuple[object, ...], tuple[IPAddress, ...]] = {}
+        same: dict[tuple[IPAddress, ...], tuple[IPAddress, ...]] = {}
+        for prefix in prefixes:
+            tables = used[prefix[0]]
+            found = [accepted.get(prefix) for _, accepted in tables]
+            key = tuple([a and (a.standing or a) for a in found])
+            hops = known.get(key)
+            if hops is None:
+                paths = tuple(
+                    Path(peer, a) for (peer, _), a in zip(tables, found, strict=True) if a
+                )
+                best = choose(paths, self._internal)
+                hops = tuple(path.attributes.next_hop for path in best)
+                hops = known[key] = same.setdefault(hops, hops)
+            yield prefix, hops
+
     def paths(self, prefix: Prefix) -> tuple[Path, ...]:
         """Give all accepted paths to the prefix, sorted by peer."""
         return tuple(
@@ -212,7 +230,7 @@ class Rib:
             if announced and attributes is not None:
                 self._announce(tables, attributes, announced, settings.local_asn)
 
-    def _withdraw(self, tables: Mapping[int, _Table], withdrawn: Iterable[Prefix]) -> None:
+    def _withdraw(self, tables: Mapping[int, Table], withdrawn: Iterable[Prefix]) -> None:
         for prefix in withdrawn:
             table = tables[prefix[0]]
             if table.accepted.pop(prefix, None) is not None:
@@ -223,21 +241,28 @@ class Rib:
 
     def _announce(
         self,
-        tables: Mapping[int, _Table],
+        tables: Mapping[int, Table],
         attributes: Attributes,
         announced: Iterable[Prefix],
         local_asn: int,
     ) -> None:
-        evaluate = self._policy.evaluate
+        judge = self._policy.judge(attributes, local_asn)
+        changed = self._changed
         for prefix in announced:
             table = tables[prefix[0]]
-            accepted, reason = evaluate(prefix, attributes, local_asn)
-            self._store(table, prefix, attributes, None if accepted else reason)
+            reason = judge(prefix)
+            if reason or table.rejected:
+                self._store(table, prefix, attributes, reason or None)
+            else:
+                before = table.accepted.get(prefix)
+                if before is not attributes and before != attributes:
+                    table.accepted[prefix] = attributes
+                    changed.add(prefix)
             if table.stale:
                 table.stale.discard(prefix)
 
     def _store(
-        self, table: _Table, prefix: Prefix, attributes: Attributes, reason: str | None
+        self, table: Table, prefix: Prefix, attributes: Attributes, reason: str | None
     ) -> None:
         if reason is None:
             before = table.accepted.get(prefix)
@@ -251,12 +276,12 @@ class Rib:
                 self._changed.add(prefix)
             table.rejected[prefix] = (attributes, reason)
 
-    def _remove(self, table: _Table, prefixes: set[Prefix]) -> None:
+    def _remove(self, table: Table, prefixes: set[Prefix]) -> None:
         for prefix in prefixes:
             del table.accepted[prefix]
         self._changed |= prefixes
 
-    def _judge_again(self, table: _Table, local_asn: int) -> None:
+    def _judge_again(self, table: Table, local_asn: int) -> None:
         everything = [
             *table.accepted.items(),
             *((prefix, entry[0]) for prefix, entry in table.rejected.items()),
@@ -265,7 +290,3 @@ class Rib:
             verdict = self._policy.evaluate(prefix, attributes, local_asn)
             self._store(table, prefix, attributes, None if verdict.accepted else verdict.reason)
         table.stale &= table.accepted.keys()
-
-
-def _families() -> dict[int, _Table]:
-    return {family: _Table() for family in BITS}

@@ -82,7 +82,7 @@ class UpdateReader:
         self._attributes: dict[bytes, Attributes] = {}
         self._damages: dict[bytes, str] = {}
         self._templates: dict[bytes, Attributes] = {}
-        """By the block without its AS path."""
+        """By the block without its AS path, but with the path's length."""
         self._addresses: dict[bytes, IPAddress] = {}
 
     def read(self, body: bytes, negotiated: Negotiated) -> Update:
@@ -114,7 +114,7 @@ class UpdateReader:
         if block[:3] != _ORIGIN_FIRST or block[4:6] != _AS_PATH_SECOND or len(block) <= _PATH_AT:
             return None
         end = 7 + block[6]
-        template = self._templates.get(block[:4] + block[end:])
+        template = self._templates.get(block[:4] + block[8:_PATH_AT] + block[end:])
         # One sequence of four-octet numbers is by far the usual path.
         if template is None or block[7] != AS_SEQUENCE or block[6] != 2 + 4 * block[8]:
             return None
@@ -173,13 +173,17 @@ class UpdateReader:
                 _put(self._damages, key, known)
             else:
                 _put(self._attributes, key, known)
-                if not hop and negotiated.asn_size == _ASN_SIZE and not known.as_sets:
+                if not hop and negotiated.asn_size == _ASN_SIZE:
                     self._note_template(block, known)
         return known
 
     def _note_template(self, block: bytes, known: Attributes) -> None:
+        """Keep for other AS paths of the same length; see `Attributes.with_as_path`."""
+        if known.as_sets or known.med is not None or len(block) <= _PATH_AT:
+            return
         if block[:3] == _ORIGIN_FIRST and block[4:6] == _AS_PATH_SECOND:
-            _put(self._templates, block[:4] + block[7 + block[6] :], known)
+            key = block[:4] + block[8:_PATH_AT] + block[7 + block[6] :]
+            _put(self._templates, key, known)
 
     def _decode(self, block: bytes, negotiated: Negotiated, hop: bytes) -> Attributes | str:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
 from bgp.nlri import Prefix
@@ -126,28 +126,38 @@ class Forwarding:
             self.repairs += sum(isinstance(o, WriteRoute | DeleteRoute) for o in done)
         return done
 
-    def _refresh(self, prefixes: Iterable[Prefix]) -> None:
-        for prefix in prefixes:
-            wanted = learned.want(
-                prefix, self._rib.best(prefix), self._resolver, self._metrics, self._sources
-            )
-            if wanted is None:
-                self._wanted.pop(prefix, None)
-                self.refused.pop(prefix, None)
+    def _refresh(self, prefixes: Collection[Prefix]) -> None:
+        known: dict[tuple[int, int, bool], Want | None] = {}
+        wanted, refused = self._wanted, self.refused
+        for prefix, hops in self._rib.next_hops(prefixes):
+            # Equal next hops are one object while this loop runs.
+            key = (id(hops), prefix[0], prefix[2] > 0)
+            if key not in known:
+                known[key] = learned.want(
+                    prefix, hops, self._resolver, self._metrics, self._sources
+                )
+            want = known[key]
+            if want is not None:
+                wanted[prefix] = want
             else:
-                self._wanted[prefix] = wanted
-            self._dirty.add(prefix)
+                wanted.pop(prefix, None)
+                refused.pop(prefix, None)
+        self._dirty.update(prefixes)
 
     def _apply(self, plan: list[Operation]) -> list[Operation]:
         if not plan:
             return []
         refusals = self._shell.apply(plan)
-        refused = {id(refusal.operation) for refusal in refusals}
-        done = [operation for operation in plan if id(operation) not in refused]
+        done = plan
+        if refusals:
+            refused = {id(refusal.operation) for refusal in refusals}
+            done = [operation for operation in plan if id(operation) not in refused]
         for operation in done:
             record(self.fib, operation)
-            if self.refused and isinstance(operation, WriteRoute):
-                self.refused.pop(operation.prefix, None)
+        if self.refused:
+            for operation in done:
+                if isinstance(operation, WriteRoute):
+                    self.refused.pop(operation.prefix, None)
         for refusal in refusals:
             self._note_refusal(refusal)
         shown = [operation.describe() for operation in done[:_LOGGED_OPERATIONS]]

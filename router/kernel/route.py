@@ -15,6 +15,7 @@ from router.kernel.message import (
     NLM_F_DUMP,
     NLM_F_EXCL,
     NLM_F_REPLACE,
+    NLM_F_REQUEST,
     attribute,
     attributes,
     get_u32,
@@ -44,6 +45,14 @@ _AF: Final = {IPV4: 2, IPV6: 10}
 _FAMILY: Final = {2: IPV4, 10: IPV6}
 _SIZE: Final = {IPV4: 4, IPV6: 16}
 
+_LEARNED: Final = int(RouteProtocol.LEARNED)
+_ADD: Final = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL
+_REPLACE: Final = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE
+# A learned route in one piece: header, rtmsg, RTA_DST, RTA_PRIORITY, RTA_NH_ID.
+_PLAIN: Final = {f: struct.Struct(f"=IHHIIBBBBBBBBIHH{s}sHHIHHI") for f, s in _SIZE.items()}
+_FROM: Final = {f: struct.Struct(f"{_PLAIN[f].format}HH{s}s") for f, s in _SIZE.items()}
+"""The same with RTA_PREFSRC."""
+
 
 class Observed(NamedTuple):
     """One route of a dump."""
@@ -61,22 +70,18 @@ def write(prefix: Prefix, route: Route, *, replace: bool) -> bytes:
     ours or foreign; `replace` is only for a route seen to be ours (invariant 4).
     """
     family, network, length = prefix
+    group, metric, source = route
     size = _SIZE[family]
-    parts = [
-        attribute(_RTA_DST, network.to_bytes(size, "big")),
-        u32(_RTA_PRIORITY, route.metric),
-        u32(_RTA_NH_ID, route.group),
-    ]
-    if route.source:
-        parts.append(attribute(_RTA_PREFSRC, route.source.to_bytes(size, "big")))
-    return message(
-        RTM_NEWROUTE,
-        NLM_F_CREATE | (NLM_F_REPLACE if replace else NLM_F_EXCL),
-        _RTMSG.pack(
-            _AF[family], length, 0, 0, _RT_TABLE_MAIN, RouteProtocol.LEARNED, 0, _RTN_UNICAST, 0
-        ),
-        *parts,
+    layout = (_FROM if source else _PLAIN)[family]
+    fields = (
+        *(layout.size, RTM_NEWROUTE, _REPLACE if replace else _ADD, 0, 0),
+        *(_AF[family], length, 0, 0, _RT_TABLE_MAIN, _LEARNED, 0, _RTN_UNICAST, 0),
+        *(4 + size, _RTA_DST, network.to_bytes(size, "big")),
+        *(8, _RTA_PRIORITY, metric, 8, _RTA_NH_ID, group),
     )
+    if not source:
+        return layout.pack(*fields)
+    return layout.pack(*fields, 4 + size, _RTA_PREFSRC, source.to_bytes(size, "big"))
 
 
 def delete(prefix: Prefix, metric: int) -> bytes:

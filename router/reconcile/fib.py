@@ -71,7 +71,7 @@ def plan_routes(
     for prefix, want, held in changed:
         if held is not None and held.group in moved and want.hops == moved[held.group]:
             continue
-        route = Route(planner.group_for(want.hops), want.metric, want.source)
+        route = planner.route_for(want)
         if held is not None and held.metric != want.metric:
             routes.append(WriteRoute(prefix, route, replace=False))
             removed.append(DeleteRoute(prefix, held.metric))
@@ -125,6 +125,7 @@ class _Planner:
         self._new_hops: list[WriteHop] = []
         self._groups: list[WriteGroup] = []
         self._group_ids: dict[Hops, int] = {}
+        self._routes: dict[int, tuple[Want, Route]] = {}
         for group in sorted(fib.groups, reverse=True):
             self._group_ids[fib.hops_of(group)] = group
 
@@ -160,6 +161,15 @@ class _Planner:
             known = self._group_ids[hops] = next(self._ids)
             self._groups.append(WriteGroup(known, members))
         return known
+
+    def route_for(self, want: Want) -> Route:
+        """Return the route that a want means; most prefixes share theirs, and the object, too."""
+        kept = self._routes.get(id(want))
+        if kept is None:
+            route = Route(self.group_for(want.hops), want.metric, want.source)
+            # The want is kept with it, so that its id stays its own.
+            kept = self._routes[id(want)] = (want, route)
+        return kept[1]
 
     def move_whole_groups(self, moves: Mapping[int, Counter[Hops]]) -> dict[int, Hops]:
         """Give a group new members when every route behind it wants the same ones."""

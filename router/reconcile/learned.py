@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bgp.nlri import Prefix
-from bgp.path import Path
 from router.model.fib import Hop
 from router.model.link import Address, Links
 from router.reconcile.fib import Want
@@ -54,17 +53,17 @@ class Resolver:
 
 def want(
     prefix: Prefix,
-    paths: Iterable[Path],
+    next_hops: Iterable[Address],
     resolver: Resolver,
     metrics: Metrics,
     sources: dict[int, int],
 ) -> Want | None:
-    """Return what the prefix needs, or None when no path can be used.
+    """Return what the prefix needs, or None when none of the next hops can be used.
 
     `sources` gives the node's own address of each family, by which its host-network traffic
     reaches pods with the right source (design D8).
     """
-    hops = {hop for path in paths if isinstance(hop := resolver(path.attributes.next_hop), Hop)}
+    hops = {hop for next_hop in next_hops if isinstance(hop := resolver(next_hop), Hop)}
     if not hops:
         return None
     return Want(

@@ -1,0 +1,22 @@
+"""Adj-RIB-In of one peer and family: what it announced and did not withdraw. PURE."""
+
+from __future__ import annotations
+
+from bgp.nlri import BITS, Prefix
+from bgp.path import Attributes
+
+
+class Table:
+    """Adj-RIB-In of one peer and family; a prefix is in at most one of the two dicts."""
+
+    __slots__ = ("accepted", "rejected", "stale")
+
+    def __init__(self) -> None:
+        self.accepted: dict[Prefix, Attributes] = {}
+        self.rejected: dict[Prefix, tuple[Attributes, str]] = {}
+        self.stale: set[Prefix] = set()
+
+
+def families() -> dict[int, Table]:
+    """Give an empty one of each family."""
+    return {family: Table() for family in BITS}
