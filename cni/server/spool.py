@@ -64,12 +64,18 @@ class Spool:
             self._stuck.add(name)
 
     def _names(self) -> list[str]:
-        names = os.listdir(self._directory)  # noqa: PTH208  before every ADD: no Path objects
+        try:
+            names = os.listdir(self._directory)  # noqa: PTH208  before every ADD: no Path objects
+        except FileNotFoundError:
+            # Somebody removed it; the next shim that needs it makes it again.
+            return []
         return sorted(
             name for name in names if not name.startswith(".") and name not in self._stuck
         )
 
     def _read(self, name: str) -> bytes:
-        descriptor = os.open(self._directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # O_NONBLOCK: it may be anything, a FIFO without a writer included.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(self._directory / name, flags)
         with os.fdopen(descriptor, "rb") as file:
             return file.read(MAX_REQUEST_BYTES + 1)

@@ -25,6 +25,7 @@ class Bug:
     path: str
     right: str
     wrong: str
+    executions: int = EXECUTIONS
 
 
 BUGS = {
@@ -87,6 +88,7 @@ BUGS = {
         path="cni/attachment/alias.py",
         right='value.encode("utf-8", "surrogatepass")',
         wrong="value.encode()",
+        executions=4 * EXECUTIONS,
     ),
 }
 
@@ -99,7 +101,7 @@ def test_a_planted_bug_is_found(bug: Bug, tmp_path: Path) -> None:
     text = source.read_text(encoding="utf-8")
     assert text.count(bug.right) == 1, f"plant it anew: {bug.path} has changed"
     source.write_text(text.replace(bug.right, bug.wrong), encoding="utf-8")
-    campaign = Campaign(executions=EXECUTIONS, product=copy, only=(bug.target,))
+    campaign = Campaign(executions=bug.executions, product=copy, only=(bug.target,))
     outcomes = campaign.run(tmp_path)
     assert any(outcome.crashed or outcome.hung for outcome in outcomes)
 

@@ -106,6 +106,6 @@ TARGETS: Final = (
         is_json=True,
         separator=SEPARATOR,
         tokens=(*JSON_TOKENS, *KEYS, *ENV_TOKENS),
-        weight=2,
+        weight=4,
     ),
 )
