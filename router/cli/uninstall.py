@@ -166,7 +166,7 @@ def _nobody_else(run_dir: Path) -> Iterator[None]:
 
     run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     try:
-        with agent_lock(run_dir / "router.lock"):
+        with agent_lock(run_dir / "router.lock", wait_s=_LOCK_WAIT_S):
             server = ServerLock(run_dir / "cni.lock", wait_s=_LOCK_WAIT_S)
             try:
                 yield
