@@ -68,6 +68,15 @@ class BringUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveMulticastRoute:
+    """Remove the IPv6 multicast route that the kernel gives every link, if any (ADR 0062)."""
+
+    def describe(self) -> str:
+        """Return one line for people."""
+        return "remove the multicast route"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetAlias:
     """Record the attachment on the link."""
 
@@ -145,6 +154,7 @@ class AddSourceRule:
 LinkOperation = (
     DisableAddressGeneration
     | BringUp
+    | RemoveMulticastRoute
     | SetAlias
     | AddAddress
     | AddNeighbor
@@ -195,6 +205,7 @@ class LinkSettings:
 
 _NO_ADDRESS_GENERATION: Final = DisableAddressGeneration()
 _UP: Final = BringUp()
+_NO_MULTICAST_ROUTE: Final = RemoveMulticastRoute()
 _WAY_OUT: Final = {
     gateway.version: (
         AddNeighbor(address=gateway, mac=HOST_MAC),
@@ -213,6 +224,7 @@ def plan_pod_link(key: AttachmentKey, addresses: Addresses, settings: LinkSettin
         _NO_ADDRESS_GENERATION,
         SetAlias(alias=render_alias(key, addresses)),
         _UP,
+        _NO_MULTICAST_ROUTE,
     ]
     for address in addresses.each():
         version = address.version

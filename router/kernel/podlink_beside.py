@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from cni.attachment.plan import PodLinkPlan, plan_beside
+from router.kernel import podlink_rule_wire as rule_wire
 from router.kernel import podlink_wire as wire
 from router.kernel.channel import Channel
 from router.kernel.errors import KernelError
@@ -26,7 +27,7 @@ def _remove_leftovers(pod: Channel, versions: Collection[int]) -> None:
     """Remove our rules for addresses that left: unlike routes, rules stay when a link goes."""
     present = {address for _, address in addresses_of(pod)}
     leftovers = [
-        wire.delete_rule(address, table)
+        rule_wire.delete_rule(address, table)
         for version in versions
         for address, table in rules_of(pod, version).items()
         if address not in present

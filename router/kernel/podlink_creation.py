@@ -9,7 +9,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from cni.attachment.plan import AddAddress, AddDefaultRoute, LinkOperation, PodLinkPlan
+from cni.attachment.plan import (
+    AddAddress,
+    AddDefaultRoute,
+    LinkOperation,
+    PodLinkPlan,
+    RemoveMulticastRoute,
+)
 from cni.server.dataplane import Created
 from cni.spec.errors import DataplaneError, InterfaceExistsError
 from router.kernel import podlink_listing as listing
@@ -120,7 +126,9 @@ class Creator:
 
     def _apply(self, channel: Channel, operations: Sequence[LinkOperation], index: int) -> None:
         for failure in self._batch(channel, operations, index):
-            raise _refused(failure, operations)
+            # The kernel may not have added it yet, or not at all (IPv6 off).
+            if not isinstance(operations[failure.index], RemoveMulticastRoute):
+                raise _refused(failure, operations)
 
     def _batch(
         self, channel: Channel, operations: Sequence[LinkOperation], index: int

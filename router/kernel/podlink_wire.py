@@ -20,6 +20,7 @@ from cni.attachment.plan import (
     CreateLink,
     DisableAddressGeneration,
     LinkOperation,
+    RemoveMulticastRoute,
     SetAlias,
 )
 from router.kernel.message import (
@@ -33,6 +34,7 @@ from router.kernel.message import (
     u8,
     u32,
 )
+from router.kernel.podlink_rule_wire import add_rule
 from router.kernel.protocols import POD_LINK_GROUP, RouteProtocol
 
 RTM_NEWLINK: Final = 16
@@ -40,9 +42,8 @@ RTM_DELLINK: Final = 17
 _RTM_SETLINK: Final = 19
 _RTM_NEWADDR: Final = 20
 _RTM_NEWROUTE: Final = 24
+_RTM_DELROUTE: Final = 25
 _RTM_NEWNEIGH: Final = 28
-_RTM_NEWRULE: Final = 32
-_RTM_DELRULE: Final = 33
 
 _AF_INET: Final = 2
 _AF_INET6: Final = 10
@@ -84,6 +85,9 @@ _RTA_GATEWAY: Final = 5
 _RTA_PREFSRC: Final = 7
 _RTA_TABLE: Final = 15
 _RT_TABLE_MAIN: Final = 254
+_RT_TABLE_LOCAL: Final = 255
+_MULTICAST: Final = b"\xff" + bytes(15)
+"""ff00::, with a length of 8 (RFC 4291 section 2.7)."""
 _RT_TABLE_COMPAT: Final = 252
 """In the header, where the number stands in an attribute."""
 _RT_SCOPE_UNIVERSE: Final = 0
@@ -92,18 +96,9 @@ _RTN_UNICAST: Final = 1
 _RTPROT_STATIC: Final = 4
 _RTNH_F_ONLINK: Final = 4
 
-_FRA_SRC: Final = 2
-_FRA_PRIORITY: Final = 6
-_FRA_TABLE: Final = 15
-_FRA_PROTOCOL: Final = 21
-_FR_ACT_TO_TBL: Final = 1
-_RULE_PRIORITY: Final = 1000
-"""Anywhere before the main table's, 32766."""
 
 _IFINFOMSG: Final = struct.Struct("=BBHiII")
 """family, pad, type, index, flags, change."""
-_FIB_RULE_HDR: Final = struct.Struct("=BBBBBBBBI")
-"""family, dst_len, src_len, tos, table, reserved, reserved, action, flags."""
 # The messages of every ADD, each packed at once; by IP version: the addresses differ in length.
 # A netlink header, the family's header, then attributes (length, type, value).
 _LINK: Final = struct.Struct("=IHHII BBHiII")
@@ -187,9 +182,9 @@ def pack(operation: LinkOperation, index: int) -> bytes:
         case AddDefaultRoute(gateway=gateway, table=table):
             return _add_default_route(gateway, index, table)
         case AddSourceRule(address=address, table=table):
-            return _rule(_RTM_NEWRULE, _CREATE, address, table)
-        case AddHostRoute():
-            return _add_host_route(operation, index)
+            return add_rule(address, table)
+        case AddHostRoute() | RemoveMulticastRoute():
+            return _host_route(operation, index)
         case _:
             assert_never(operation)
 
@@ -226,27 +221,6 @@ def _add_address(address: Address, index: int) -> bytes:
     )
 
 
-def delete_rule(address: Address, table: int) -> bytes:
-    """Return the removal of a rule that ``AddSourceRule`` made."""
-    return _rule(_RTM_DELRULE, 0, address, table)
-
-
-def _rule(kind: int, flags: int, address: Address, table: int) -> bytes:
-    family = _FAMILY[address.version]
-    return message(
-        kind,
-        flags,
-        _FIB_RULE_HDR.pack(
-            *(family, 0, _HOST_LENGTH[address.version], 0, _RT_TABLE_COMPAT, 0, 0),
-            *(_FR_ACT_TO_TBL, 0),
-        ),
-        attribute(_FRA_SRC, address.packed),
-        u32(_FRA_PRIORITY, _RULE_PRIORITY),
-        u32(_FRA_TABLE, table),
-        u8(_FRA_PROTOCOL, RouteProtocol.POD),
-    )
-
-
 def _add_default_route(gateway: Address, index: int, table: int | None) -> bytes:
     version, packed = gateway.version, gateway.packed
     # IPv6 needs no onlink: its gateway is link-local.
@@ -265,7 +239,13 @@ def _add_default_route(gateway: Address, index: int, table: int | None) -> bytes
     )
 
 
-def _add_host_route(operation: AddHostRoute, index: int) -> bytes:
+def _host_route(operation: AddHostRoute | RemoveMulticastRoute, index: int) -> bytes:
+    if isinstance(operation, RemoveMulticastRoute):
+        return _ROUTE[6].pack(
+            *(_ROUTE[6].size, _RTM_DELROUTE, NLM_F_REQUEST, 0, 0),
+            *(_AF_INET6, 8, 0, 0, _RT_TABLE_LOCAL, 0, _RT_SCOPE_UNIVERSE, 0, 0),
+            *(20, _RTA_DST, _MULTICAST, 8, _RTA_OIF, index),
+        )
     version, packed = operation.destination.version, operation.destination.packed
     # ip6_route ignores the scope; IPv4 takes a route without gateway only with scope link.
     scope = _RT_SCOPE_LINK if version == 4 else _RT_SCOPE_UNIVERSE

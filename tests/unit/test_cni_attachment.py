@@ -93,6 +93,7 @@ def test_the_plan_in_words() -> None:
         "host: set addrgenmode none",
         f"host: set alias 'podroute/1 podroute {'c' * 64} eth0 10.244.1.5 fd00:244:1::5'",
         "host: set up",
+        "host: remove the multicast route",
         "host: add neighbor 10.244.1.5 at 4a:32:e4:10:20:f9",
         "host: add host route 10.244.1.5 src 10.255.1.1",
         "host: add neighbor fd00:244:1::5 at 4a:32:e4:10:20:f9",
