@@ -164,6 +164,9 @@ class Loop:
         elif mask & (select.EPOLLHUP | select.EPOLLRDHUP | select.EPOLLERR):
             # It left before its answer. A DEL goes on; an ADD that still waits will notice.
             self._close(connection)
+        else:
+            # Bytes behind a request: never read, so that they must not wake us up again and again.
+            self._epoll.modify(connection.fileno(), select.EPOLLRDHUP)
         if connection.finished:
             self._close(connection)
 
