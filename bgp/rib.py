@@ -74,6 +74,10 @@ class Rib:
             del self._tables[peer]
         for peer in peers.keys() - self._peers.keys():
             self._tables[peer] = families()
+        for peer in peers.keys() & self._peers.keys():
+            # Another address under an old name is another router.
+            if peers[peer].address != self._peers[peer].address:
+                self.drop(peer)
         changed = policy != self._policy
         old, self._peers, self._policy = self._peers, dict(peers), policy
         self._index()

@@ -12,6 +12,7 @@ from containerlab.demo.fabric import TOPOLOGY, Fabric
 from containerlab.demo.leftovers import Snapshot, left_behind, namespaces_of
 from containerlab.measure.check import Check, exactly, failed
 from containerlab.netlab import Lab, keeper
+from router.kernel.protocols import POD_LINK_GROUP
 
 PODS_PER_NODE = 2
 
@@ -112,7 +113,9 @@ class Demo:
                 for host in fabric.hosts:
                     for pod in host.pods:
                         host.runtime.remove_pod(pod)
-                    left = host.node.run(["ip", "-o", "link", "show", "group", "29298"]).stdout
+                    left = host.node.run(
+                        ["ip", "-o", "link", "show", "group", str(POD_LINK_GROUP)]
+                    ).stdout
                     if left:
                         raise RuntimeError(f"{host.name}: pod links after DEL: {left}")
                 for host in fabric.hosts:

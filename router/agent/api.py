@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
 
+from router.agent.requests import ClosedError
+
 _log = logging.getLogger(__name__)
 _MAX_BODY: Final = 64 * 1024
 _TIMEOUT_S: Final = 5.0
@@ -58,6 +60,8 @@ class _Request(BaseHTTPRequestHandler):
             status, body = 200, handler(self._body())
         except RequestError as error:
             status, body = error.status, {"error": str(error)}
+        except ClosedError as error:
+            status, body = 503, {"error": str(error)}
         except TimeoutError:
             status, body = 503, {"error": "the agent's loop did not answer in time"}
         payload = json.dumps(body).encode()

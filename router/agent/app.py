@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # the API client costs 20 MB; only cluster mode loads it
 
 _log = logging.getLogger(__name__)
 _SPEAKER_STOP_S: Final = 5.0
+_COLLECT_AFTER: Final = 50_000
 _WAIT_S: Final = 1.0
 
 
@@ -99,6 +101,7 @@ def run_router(options: Options) -> int:
             signal.signal(number, lambda *_: control.end())
         settings = _first_settings(source, links, control)
         if settings is None:
+            control.answer_stop()
             return 0
         table = FibTable(channel)
         monitor = Monitor(table.port_id, wake)
@@ -135,11 +138,23 @@ def run_router(options: Options) -> int:
             ),
         )
         control.agent = agent
+        _spare_the_collector()
         _log.info("route agent started", extra={"node": settings.node})
         _loop(agent, source, control, cluster)
         control.answer_stop()
         _log.info("route agent stops", extra={"withdrawn": control.withdrawn})
     return 0
+
+
+def _spare_the_collector() -> None:
+    """Let the cycle collector look seldom, and never again at what the start has left.
+
+    Prefixes, paths and routes are tuples and dicts without cycles; with a hundred thousand of
+    them, looking after every 700 new ones took a fifth of the processor time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 50)
 
 
 def _open_cluster(options: Options, wake: Wake, stack: contextlib.ExitStack) -> Cluster | None:

@@ -66,6 +66,7 @@ class Control:
 
     def answer_stop(self) -> None:
         """Let those who asked for the end have their answer before the socket goes."""
+        self._inbox.close()
         for stopper in self._stoppers:
             stopper.set()
 

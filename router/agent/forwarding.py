@@ -19,7 +19,7 @@ from router.model.fib import Fib, Hop
 from router.model.link import Address, Links
 from router.reconcile import learned
 from router.reconcile.fib import Want, plan_own, plan_prune, plan_routes, plan_unused
-from router.reconcile.operation import DeleteRoute, Operation, WriteRoute, record
+from router.reconcile.operation import DeleteRoute, Operation, WriteGroup, WriteRoute, record
 
 _log = logging.getLogger(__name__)
 _LOGGED_OPERATIONS: Final = 5
@@ -85,8 +85,20 @@ class Forwarding:
         self._observed = False
 
     def prune(self, dead: Callable[[Hop], bool]) -> None:
-        """Take next hops out of every group at once, before deciding anything."""
-        self._apply(plan_prune(self.fib, dead))
+        """Take next hops out of every group at once, before deciding anything.
+
+        The routes behind those groups are decided anew at the next `reconcile`: another peer
+        may still give the same next hop. Raises KernelError.
+        """
+        plan = plan_prune(self.fib, dead)
+        try:
+            self._apply(plan)
+        except KernelError:
+            self._observed = False
+            raise
+        groups = {operation.id for operation in plan if isinstance(operation, WriteGroup)}
+        if groups:
+            self._dirty |= {p for p, route in self.fib.routes.items() if route.group in groups}
 
     def reconcile(self, own: frozenset[Prefix], *, keep_found: bool) -> list[Operation]:
         """Make the kernel as the RIB wants it; return what was carried out.

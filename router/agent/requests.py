@@ -6,8 +6,10 @@ does not turn must not hang the operator's command.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
-import threading
+import select
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -16,20 +18,31 @@ T = TypeVar("T")
 
 
 class Wake:
-    """Ends the loop's sleep; safe to call from any thread, any number of times."""
+    """Ends the loop's sleep; safe to call from any thread and from a signal handler.
+
+    An eventfd, not a threading.Event: that has a lock, which the interrupted thread may hold
+    while its own signal handler asks for it.
+    """
 
     def __init__(self) -> None:
         """Begin asleep."""
-        self._event = threading.Event()
+        self._descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     def __call__(self) -> None:
         """Wake the loop now."""
-        self._event.set()
+        # Full means that it was called often and not heard yet.
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_write(self._descriptor, 1)
 
     def wait(self, timeout_s: float) -> None:
         """Sleep until woken or `timeout_s` has passed; clears the call."""
-        self._event.wait(timeout_s)
-        self._event.clear()
+        select.select([self._descriptor], [], [], max(0.0, timeout_s))
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._descriptor)
+
+
+class ClosedError(Exception):
+    """The loop has ended; nobody answers any more."""
 
 
 class Inbox:
@@ -38,6 +51,7 @@ class Inbox:
     def __init__(self, wake: Wake) -> None:
         """`wake` is called for every request."""
         self._wake = wake
+        self._closed = False
         self._waiting: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = (
             queue.SimpleQueue()
         )
@@ -45,12 +59,30 @@ class Inbox:
     def ask(self, function: Callable[[], T], timeout_s: float) -> T:
         """Run `function` on the loop's thread and return its answer.
 
-        Raises TimeoutError when the loop did not get to it, and what the function raised.
+        Raises TimeoutError when the loop did not get to it (then it never will: what was told
+        to have failed must not happen later), ClosedError, and what the function raised.
         """
         answer: Future[T] = Future()
         self._waiting.put((function, answer))
+        if self._closed:
+            self.close()
         self._wake()
-        return answer.result(timeout_s)
+        try:
+            return answer.result(timeout_s)
+        except TimeoutError:
+            answer.cancel()
+            raise
+
+    def close(self) -> None:
+        """Refuse what waits and what comes."""
+        self._closed = True
+        while True:
+            try:
+                _, answer = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(ClosedError("the route agent is ending"))
 
     def serve(self) -> None:
         """Run what waits; called by the loop."""

@@ -70,8 +70,14 @@ class Sessions:
         A new peer's End-of-RIB is awaited like the others' while a deferral runs.
         """
         wanted = {peer.name: peer for peer in peers}
-        gone = self._settings.keys() - wanted.keys()
-        new = wanted.keys() - self._settings.keys()
+        # Another address under an old name is another router.
+        moved = {
+            name
+            for name in wanted.keys() & self._settings.keys()
+            if wanted[name].address != self._settings[name].address
+        }
+        gone = self._settings.keys() - wanted.keys() | moved
+        new = wanted.keys() - self._settings.keys() | moved
         running = any(s.state is not State.IDLE for s in self._sessions.values())
         fresh = {name: Session(peer=name, since=at) for name in new}
         if running or not self._sessions:
@@ -81,7 +87,7 @@ class Sessions:
         self._deferral_s = deferral_s
         self.after_start = self.after_start.without(gone)
         self._after_speaker = self._after_speaker.without(gone)
-        self._helping = {n: d for n, d in self._helping.items() if n in wanted}
+        self._helping = {n: d for n, d in self._helping.items() if n not in gone}
         if self.after_start.holds(now):
             added = [item for item in self._everything() if item.peer in new]
             self.after_start = self.after_start.adding(added)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_interface
 from typing import Any, Final
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
+from bgp.nlri import IPV4, IPV6
+from router.kernel import route as route_wire
+from router.kernel.channel import Channel
+from router.kernel.default_route import FOREIGN_PROTOCOLS, RTPROT_RA, Leg, read_legs
 from router.kernel.errors import KernelError
-from router.kernel.protocols import RouteProtocol
+from router.kernel.protocols import POD_LINK_GROUP
 from router.model.link import Address, InterfaceAddress, Link, Links
 
-_RTPROT_RA: Final = 9
 _IFF_UP: Final = 0x1
 _IFF_LOWER_UP: Final = 0x10000
 _IFA_F_UNUSABLE: Final = 0x40 | 0x08 | 0x20
@@ -24,15 +29,21 @@ class LinkTable:
     """The links of the namespace this was opened in."""
 
     def __init__(self) -> None:
-        """Open a netlink socket that lives as long as the table."""
+        """Open netlink sockets that live as long as the table. Raises KernelError."""
         self._netlink = IPRoute()
+        self._channel = Channel()
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the sockets."""
+        self._channel.close()
         self._netlink.close()
 
     def observe(self) -> Links:
-        """Return all links with the addresses that can be used now. Raises KernelError."""
+        """Return all links but pods', with the addresses that can be used now.
+
+        Raises KernelError. Pod links are the CNI server's: their coming and going is no news
+        for routes.
+        """
         try:
             addresses: dict[int, list[InterfaceAddress]] = {}
             for message in self._netlink.get_addr():
@@ -42,43 +53,49 @@ class LinkTable:
             return Links.of(
                 _link(message, tuple(addresses.get(message["index"], ())))
                 for message in self._netlink.get_links()
+                if not _is_pods(message.get("IFLA_GROUP") or 0)
             )
-        except OSError as error:
-            raise KernelError(error.errno or 0, "list links and addresses") from error
+        # pyroute2's own error is no OSError.
+        except (OSError, NetlinkError) as error:
+            code = error.code if isinstance(error, NetlinkError) else error.errno
+            raise KernelError(code or errno.EIO, "list links and addresses") from error
 
     def gateways(self) -> tuple[Address, ...]:
         """Return the gateways of the default routes that are not ours, both families, sorted.
 
         Link-local gateways are left out: a peer by address cannot be one.
         """
-        try:
-            found: set[Address] = set()
-            for family in (socket.AF_INET, socket.AF_INET6):
-                for route in self._netlink.get_default_routes(family=family):
-                    if route["proto"] != RouteProtocol.LEARNED:
-                        found.update(map(ip_address, _gateways(route)))
-        except OSError as error:
-            raise KernelError(error.errno or 0, "list default routes") from error
-        usable = [address for address in found if not address.is_link_local]
-        return tuple(sorted(usable, key=lambda address: (address.version, int(address))))
+        found = {
+            leg.gateway
+            for protocol in FOREIGN_PROTOCOLS
+            for family in (IPV4, IPV6)
+            for leg in self._legs(family, protocol)
+            if leg.gateway is not None and not leg.gateway.is_link_local
+        }
+        return tuple(sorted(found, key=lambda address: (address.version, int(address))))
 
     def advertised(self) -> tuple[str, ...]:
         """Return the links with an IPv6 default route from a router advertisement."""
+        indexes = {leg.ifindex for leg in self._legs(IPV6, RTPROT_RA)}
+        if not indexes:
+            return ()
+        return tuple(sorted(link.name for link in self.observe().all if link.index in indexes))
+
+    def _legs(self, family: int, protocol: int) -> list[Leg]:
+        what = f"list IPv{family} default routes"
         try:
-            routes = self._netlink.get_routes(family=socket.AF_INET6, proto=_RTPROT_RA)
-            indexes = {
-                route.get("RTA_OIF")
-                for route in routes
-                if route["proto"] == _RTPROT_RA and not route["dst_len"]
-            }
-            return tuple(sorted(link.name for link in self.observe().all if link.index in indexes))
-        except OSError as error:
-            raise KernelError(error.errno or 0, "list advertised default routes") from error
+            listed = self._channel.dump(route_wire.dump(family, protocol), what)
+        except KernelError as error:
+            # The main table is made with its first route (fib_new_table, net/ipv4).
+            if error.errno == errno.ENOENT:
+                return []
+            raise
+        return [leg for _, payload in listed for leg in read_legs(family, payload)]
 
 
-def _gateways(route: Mapping[str, Any]) -> list[str]:
-    legs = [route, *(route.get("RTA_MULTIPATH") or ())]
-    return [leg.get("RTA_GATEWAY") for leg in legs if leg.get("RTA_GATEWAY")]
+def _is_pods(group: int) -> bool:
+    """Tell whether a link group is one of the CNI server's (the second: being removed)."""
+    return POD_LINK_GROUP in (group, group >> 16)
 
 
 def _address(message: Mapping[str, Any]) -> InterfaceAddress | None:

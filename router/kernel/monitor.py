@@ -20,9 +20,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from router.kernel.errors import KernelError
-from router.kernel.message import HEADER
+from router.kernel.message import HEADER, attributes, get_u32
 from router.kernel.nexthop import RTM_DELNEXTHOP, RTM_NEWNEXTHOP
-from router.kernel.protocols import RouteProtocol
+from router.kernel.protocols import (
+    LEARNED_DEFAULT_METRIC,
+    LEARNED_METRIC,
+    OWN_CIDR_METRIC,
+    RouteProtocol,
+)
 from router.kernel.route import RTM_DELROUTE, RTM_NEWROUTE
 
 _GROUPS: Final = (1, 5, 7, 9, 11, 32)
@@ -36,7 +41,10 @@ _LINK_AND_ADDRESS: Final = frozenset({16, 17, 20, 21})
 _ROUTES: Final = frozenset({RTM_NEWROUTE, RTM_DELROUTE})
 _NEXTHOPS: Final = frozenset({RTM_NEWNEXTHOP, RTM_DELNEXTHOP})
 _ROUTE_LENGTH_OFFSET: Final = 16 + 1
-_ROUTE_PROTOCOL_OFFSET: Final = 16 + 5
+_ROUTE_PROTOCOL: Final = 5
+_METRICS: Final = frozenset({LEARNED_METRIC, LEARNED_DEFAULT_METRIC, OWN_CIDR_METRIC})
+_RTA_PRIORITY: Final = 6
+_RTMSG_SIZE: Final = 12
 _NEXTHOP_PROTOCOL_OFFSET: Final = 16 + 2
 _OURS: Final = frozenset({RouteProtocol.LEARNED, RouteProtocol.OWN_CIDR})
 
@@ -119,7 +127,7 @@ class Monitor:
                 links = True
             elif port != self._own_port:
                 if kind in _ROUTES:
-                    fib = fib or buffer[offset + _ROUTE_PROTOCOL_OFFSET] in _OURS
+                    fib = fib or _concerns_ours(buffer[offset + HEADER.size : offset + length])
                     # A default route is a gateway's coming or going.
                     links = links or not buffer[offset + _ROUTE_LENGTH_OFFSET]
                 elif kind in _NEXTHOPS:
@@ -127,3 +135,15 @@ class Monitor:
                     fib = fib or protocol == RouteProtocol.LEARNED
             offset += (length + 3) & ~3
         return links, fib
+
+
+def _concerns_ours(payload: bytes) -> bool:
+    """Tell whether a route is ours or stands where one of ours would.
+
+    Replacing a route is notified with the new one alone: a foreign route of our metric may
+    have taken the place of ours.
+    """
+    if payload[_ROUTE_PROTOCOL] in _OURS:
+        return True
+    metric = attributes(payload, _RTMSG_SIZE).get(_RTA_PRIORITY)
+    return metric is not None and get_u32(metric) in _METRICS

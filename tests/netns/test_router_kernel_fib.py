@@ -184,6 +184,53 @@ def test_a_namespace_without_any_route_has_an_empty_fib(
     assert inside(namespace, "print(json.dumps([len(fib.routes), len(fib.groups)]))") == [0, 0]
 
 
+def test_default_gateways_among_many_foreign_routes(node: Namespace) -> None:
+    four = [f"route add 20.{i // 250}.{i % 250}.0/24 via 10.0.0.0" for i in range(12000)]
+    four.append("route add default nexthop via 10.0.0.0 dev u1 nexthop via 10.0.0.2 dev w1")
+    six = [f"route add fd20:{i:x}::/64 via fd00:: dev u1" for i in range(12000)]
+    six.append("route add default via fd00:: dev u1 proto ra")
+    node.run(["ip", "-4", "-batch", "-"], input="\n".join(four), timeout_s=60)
+    node.run(["ip", "-6", "-batch", "-"], input="\n".join(six), timeout_s=60)
+    gateways, advertised, count = inside(
+        node,
+        """
+import time
+found = [(links.gateways(), links.advertised(), len(links.observe().all)) for _ in range(3)]
+g, a, n = found[-1]
+print(json.dumps([[str(x) for x in g], a, n]))
+""",
+    )
+    assert gateways == ["10.0.0.0", "10.0.0.2", "fd00::"]
+    assert advertised == ["u1"]
+    assert count == 5
+
+
+def test_pod_links_are_no_news(node: Namespace) -> None:
+    node.run(["ip", "link", "set", "w2", "group", "28786"])
+    names = inside(node, "print(json.dumps([link.name for link in links.observe().all]))")
+    assert names == ["lo", "u2", "u1", "w1"]
+
+
+def test_a_foreign_route_in_place_of_ours_is_noticed(node: Namespace) -> None:
+    noticed = inside(
+        node,
+        """
+import subprocess, time
+go({"10.244.9.0/24": ((hop("10.0.0.0"),), 0)})
+monitor = Monitor(table.port_id, lambda: None)
+subprocess.run("ip route replace 10.244.9.0/24 via 10.0.0.2 metric 120 proto static".split(),
+               check=True)
+end = time.monotonic() + 10
+seen = monitor.take()
+while not seen.fib and time.monotonic() < end:
+    time.sleep(0.01); seen = monitor.take()
+monitor.close()
+print(json.dumps(seen.fib))
+""",
+    )
+    assert noticed is True
+
+
 def test_a_batch_goes_on_after_a_failure_and_names_it(node: Namespace) -> None:
     failures = inside(
         node,
