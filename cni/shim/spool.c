@@ -11,7 +11,7 @@
 
 static int open_spool(void)
 {
-    if ((mkdir(RUN_DIR, 0700) < 0 && errno != EEXIST) || (mkdir(SPOOL_DIR, 0700) < 0 && errno != EEXIST))
+    if ((mkdir(RUN_DIR, 0755) < 0 && errno != EEXIST) || (mkdir(SPOOL_DIR, 0700) < 0 && errno != EEXIST))
         return -1;
     return open(SPOOL_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
