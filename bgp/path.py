@@ -59,16 +59,18 @@ class Attributes:
 
         Only for attributes without MED, which is compared by the first number, and without sets.
         """
-        return Attributes(
-            next_hop=self.next_hop,
-            as_path=as_path,
-            origin=self.origin,
-            med=self.med,
-            local_preference=self.local_preference,
-            communities=self.communities,
-            large_communities=self.large_communities,
-            standing=self.standing,
-        )
+        made = object.__new__(Attributes)
+        # One for each route of a large table: the constructor takes twice as long.
+        _SET_NEXT_HOP(made, self.next_hop)
+        _SET_AS_PATH(made, as_path)
+        _SET_AS_SETS(made, ())
+        _SET_ORIGIN(made, self.origin)
+        _SET_MED(made, self.med)
+        _SET_LOCAL_PREFERENCE(made, self.local_preference)
+        _SET_COMMUNITIES(made, self.communities)
+        _SET_LARGE_COMMUNITIES(made, self.large_communities)
+        _SET_STANDING(made, self.standing)
+        return made
 
     @property
     def path_length(self) -> int:
@@ -79,6 +81,18 @@ class Attributes:
     def neighboring_asn(self) -> int | None:
         """The AS the path was received from; None for a path that began in our own AS."""
         return self.as_path[0] if self.as_path else None
+
+
+# What frozen classes do in their constructors, without the detour of object.__setattr__.
+_SET_NEXT_HOP = Attributes.__dict__["next_hop"].__set__
+_SET_AS_PATH = Attributes.__dict__["as_path"].__set__
+_SET_AS_SETS = Attributes.__dict__["as_sets"].__set__
+_SET_ORIGIN = Attributes.__dict__["origin"].__set__
+_SET_MED = Attributes.__dict__["med"].__set__
+_SET_LOCAL_PREFERENCE = Attributes.__dict__["local_preference"].__set__
+_SET_COMMUNITIES = Attributes.__dict__["communities"].__set__
+_SET_LARGE_COMMUNITIES = Attributes.__dict__["large_communities"].__set__
+_SET_STANDING = Attributes.__dict__["standing"].__set__
 
 
 class Path(NamedTuple):

@@ -28,6 +28,7 @@ from bgp.speaker.stream import Frame, Splitter
 log = logging.getLogger(__name__)
 
 READ_BYTES = 1 << 18
+TAKE_BYTES = 1 << 21
 _CREDENTIALS = struct.Struct("iII")
 
 
@@ -74,10 +75,17 @@ class Link:
         return self._ended and not self._incoming
 
     def take(self) -> list[bytes | Frame]:
-        """Give the complete lines and frames received since the last call."""
-        chunks = []
-        while self._incoming:
+        """Give the complete lines and frames received since the last call, up to TAKE_BYTES.
+
+        If there is more, `wake` is called: a large table comes in pieces, so that what is made of
+        one does not stay in memory while the next is read, and links are looked after in between.
+        """
+        chunks, size = [], 0
+        while self._incoming and size < TAKE_BYTES:
             chunks.append(self._incoming.popleft())
+            size += len(chunks[-1])
+        if self._incoming:
+            self._wake()
         if not chunks:
             return []
         try:

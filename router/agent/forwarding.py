@@ -61,6 +61,8 @@ class Forwarding:
         self.fib = Fib()
         self.refused: dict[Prefix, str] = {}
         """Prefixes the kernel did not take, and why."""
+        self._untidy = False
+        """Something was written since unused objects were looked for last."""
         self.repairs = 0
         """Routes written or removed because the kernel was not as we had left it."""
 
@@ -116,7 +118,8 @@ class Forwarding:
     def _reconcile(self, own: frozenset[Prefix], *, keep_found: bool) -> list[Operation]:
         self._refresh(self._rib.take_changed())
         repairing = False
-        if not self._observed:
+        looked = not self._observed
+        if looked:
             before, self.fib = self.fib, self._shell.observe()
             self._observed = True
             if self._found is None:
@@ -128,12 +131,15 @@ class Forwarding:
         if found and not keep_found:
             self._dirty |= found
             found.clear()
-        found -= self._wanted.keys() & self._dirty
+        if found:
+            found -= self._wanted.keys() & self._dirty
         write_own, remove_own = plan_own(self.fib, own)
         plan = plan_routes(self.fib, self._wanted, self._dirty, keep=found)
         self._dirty = set()
         done = self._apply([*write_own, *plan, *remove_own])
-        done += self._apply(plan_unused(self.fib))
+        if looked or self._untidy:
+            done += self._apply(plan_unused(self.fib))
+            self._untidy = False
         if repairing:
             self.repairs += sum(isinstance(o, WriteRoute | DeleteRoute) for o in done)
         return done
@@ -174,6 +180,7 @@ class Forwarding:
             self._note_refusal(refusal)
         shown = [operation.describe() for operation in done[:_LOGGED_OPERATIONS]]
         if done:
+            self._untidy = True
             _log.info("forwarding changed", extra={"operations": len(done), "first": shown})
         return done
 

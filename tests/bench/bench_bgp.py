@@ -216,6 +216,9 @@ def run(tors: Tors, receiver: Receiver, load: Load) -> Run:
             spent, rss = cpu_s(pids) - cpu, sum(map(rss_mb, pids))
             began = [raw.send("withdraw") for raw in raws]
             withdraw_s = until(node, load, lambda n: n <= before) - began[0]
+        except TimeoutError as error:
+            states = [raw.state() for raw in raws]
+            raise TimeoutError(f"{receiver.name}: {error}; peers: {states}") from error
         finally:
             receiver.stop()
     return Run(load_s=load_s, withdraw_s=withdraw_s, rss_mb=round(rss, 1), cpu_s=round(spent, 2))
@@ -231,7 +234,7 @@ def until(node: Namespace, load: Load, done: Callable[[int], bool]) -> float:
         if done(count):
             return now
         if now > end:
-            raise TimeoutError(f"{load.name}: {count} routes after {DEADLINE_S} s")
+            raise TimeoutError(f"{load.name}: {count} routes after {DEADLINE_S:g} s")
         time.sleep(max(0.005, 9 * (now - began)))
 
 

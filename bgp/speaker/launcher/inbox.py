@@ -5,6 +5,8 @@ Reads from a socket it is given, and does not wait.
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -65,8 +67,14 @@ class Inbox:
 
 
 def inbox_of(connection: Any) -> Inbox:
-    """Give the inbox of an ExaBGP connection."""
+    """Give the inbox of an ExaBGP connection.
+
+    A new one's socket is also told to send at once: what we announce is small and urgent, and an
+    End-of-RIB behind it would wait for the peer's acknowledgement (Nagle).
+    """
     found: Inbox | None = connection.__dict__.get("podroute_inbox")
     if found is None:
         found = connection.podroute_inbox = Inbox()
+        with contextlib.suppress(OSError):
+            connection.io.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return found

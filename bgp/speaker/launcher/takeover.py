@@ -42,10 +42,11 @@ def replace_reader() -> None:
         return problem
 
     def reader(self: Any) -> Iterator[tuple[int, int, bytes, bytes, Exception | None]]:
+        if not self.io:
+            raise home.NotConnected("Trying to read on a closed TCP connection")
         inbox = inbox_of(self)
         while not (taken := inbox.length(self.msg_size)):
             if not self.io:
-                self.close()
                 raise home.NotConnected("Trying to read on a closed TCP connection")
             inbox.fill(self, home.LostConnection, error.block)
             if inbox.failure is not None and not inbox.length(self.msg_size):
