@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 RUN_DIR: Final = Path("/run/podroute")
 
 _BACKLOG: Final = 1024
+_NICE: Final = -10
 _LOCK_WAIT_S: Final = 10.0
 _CLEANUP_DEADLINE_S: Final = 10.0
 _FINISH_DEADLINE_S: Final = 5.0
@@ -87,6 +88,9 @@ def serve(settings: ServerSettings, dataplane: Dataplane) -> int:
             return 1
         stack.callback(lock.release)
         _raise_descriptor_limit()
+        # Pods start while others are busy, and every caller of a burst waits for this one thread.
+        with contextlib.suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, _NICE)
         spool = Spool(settings.spool_dir)
         surroundings = Surroundings(
             labels=FileRecords(settings.labels_dir),
