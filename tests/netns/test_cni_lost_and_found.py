@@ -1,4 +1,4 @@
-"""Reboots, lost DELs, sandboxes that outlive their pod, racing servers: nothing is lost or doubled."""
+"""Reboots, lost DELs, sandboxes that outlive their pod, racing servers: nothing lost or doubled."""
 
 from __future__ import annotations
 
