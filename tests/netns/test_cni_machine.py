@@ -216,7 +216,7 @@ def test_500_random_steps(machine: type[Cni], capsys: pytest.CaptureFixture[str]
         database=None,
     )
     try:
-        run_state_machine_as_test(machine, settings=limits)  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(machine, settings=limits)
     except Exception as error:
         raise AssertionError("\n".join(machine.faults)) from error
     kinds = {kind: machine.steps.count(kind) for kind in sorted(set(machine.steps))}

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, ip_address, ip_network
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
-from cni.ipam.allocator import Allocator
+from cni.ipam.allocator import AddressTakenError, Allocator
 from cni.ipam.pool import Address, Network, make_pool
-from cni.spec.errors import PoolExhaustedError
+from cni.spec.errors import AddressNotUsableError, PoolExhaustedError
 
 REST_S = 10.0
 CIDRS = ("10.0.0.0/29", "10.0.1.0/30", "10.0.2.0/31", "10.0.3.3/32")
@@ -48,6 +56,7 @@ class Allocations(RuleBasedStateMachine):
     """Owners come and go, CIDRs come and go, time passes."""
 
     owners = Bundle("owners")
+    checked: ClassVar[int] = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,8 +115,25 @@ class Allocations(RuleBasedStateMachine):
         self.model[self.next_owner] = found
         return self.next_owner
 
+    @rule(target=owners, address=st.sampled_from([f"10.0.{n}.{m}" for n in (0, 1) for m in (1, 2)]))
+    def claim(self, address: str) -> int:
+        wanted = IPv4Address(address)
+        self.next_owner += 1
+        if wanted not in self.usable:
+            with pytest.raises(AddressNotUsableError):
+                self.allocator.claim(wanted, self.next_owner)
+            return 0
+        if wanted in self.model.values():
+            with pytest.raises(AddressTakenError):
+                self.allocator.claim(wanted, self.next_owner)
+            return 0
+        self.allocator.claim(wanted, self.next_owner)
+        self.model[self.next_owner] = wanted
+        return self.next_owner
+
     @invariant()
     def agrees_with_the_model(self) -> None:
+        type(self).checked += 1
         for owner, address in self.model.items():
             assert self.allocator.owner(address) == owner
         assert len(set(self.model.values())) == len(self.model)
@@ -117,3 +143,19 @@ class Allocations(RuleBasedStateMachine):
 
 TestAllocations = Allocations.TestCase
 TestAllocations.settings = settings(max_examples=50, stateful_step_count=60, deadline=None)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_20000_random_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    examples, steps = 100, 240
+    Allocations.checked = 0
+    run_state_machine_as_test(
+        Allocations,
+        settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None),
+    )
+    # The invariant is checked once more for each example, before its first step.
+    done = Allocations.checked - examples
+    with capsys.disabled():
+        print(f"\n{done} steps on the allocator")
+    assert done >= 20_000
