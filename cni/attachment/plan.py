@@ -3,7 +3,7 @@
 The order is measured, not taste (ADR 0022): the link alone first, because the kernel goes on
 with whatever is batched behind a creation that failed; then the sandbox in one batch, so that
 its end is up before the host's; then the host in one batch, the alias first, the routes last.
-A link in our group whose alias or routes are missing is therefore unfinished.
+A link in our group without alias is therefore unfinished; what else is missing can be put back.
 
 The undo is one operation: addresses, neighbors and routes go with the link.
 """

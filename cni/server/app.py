@@ -133,13 +133,14 @@ def _remove_unfinished(service: Service, dataplane: Dataplane) -> None:
         if remaining_s <= 0:
             raise StuckLinkError(", ".join(link.link for link in left.values()))
         select.select([dataplane.fileno()], [], [], remaining_s)
-        for gone in dataplane.collect():
-            if not isinstance(gone, Gone):
+        for event in dataplane.collect():
+            service.note(event)
+            if not isinstance(event, Gone):
                 continue
-            if gone.error is None:
-                left.pop(gone.index, None)
+            if event.error is None:
+                left.pop(event.index, None)
             else:
-                raise StuckLinkError(gone.error)
+                raise StuckLinkError(event.error)
 
 
 def _listen(path: Path) -> socket.socket:

@@ -6,8 +6,8 @@ The server decides, the dataplane does. All calls come from the server's one thr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -47,6 +47,30 @@ class Disturbed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddressesChanged:
+    """Addresses of the node that came or left; none named: any may have."""
+
+    addresses: frozenset[Address]
+
+
+Event = Gone | Disturbed | AddressesChanged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restoration:
+    """What became of ``Dataplane.restore``, by the index of the host link.
+
+    ``restored``: one line for each thing put back. ``refused``: links that still lack something,
+    and the kernel's reason. ``sourceless``: links with a route that works, but without the
+    preferred source of the plan, which the kernel does not accept now.
+    """
+
+    restored: tuple[tuple[int, str], ...] = ()
+    refused: Mapping[int, str] = field(default_factory=dict)
+    sourceless: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Created:
     """A pod link just made. ``index`` is the host link's.
 
@@ -81,8 +105,11 @@ class Dataplane(Protocol):
     def check(self, plan: PodLinkPlan, index: int, sandbox: int) -> tuple[str, ...]:
         """Return what of the plan the kernel does not have, one line each; () if all is there."""
 
-    def restore(self, plan: PodLinkPlan, index: int) -> tuple[str, ...]:
-        """Put back what the host's end lacks of the plan; return one line each. No error."""
+    def restore(self, plans: Mapping[int, PodLinkPlan]) -> Restoration:
+        """Put back what the hosts' ends lack of their plans, by the links' indexes. No error."""
+
+    def host_routes(self) -> Mapping[int, Collection[Address]] | None:
+        """Return the destinations of our host routes, by link; None: not known."""
 
     def absent_from(self, directory: Path) -> Collection[int] | None:
         """Return the pod links whose sandbox has no file in ``directory``; None: not known."""
@@ -90,7 +117,7 @@ class Dataplane(Protocol):
     def remove(self, indexes: Sequence[int]) -> None:
         """Begin to remove these links and return at once; ``collect`` tells the end of each."""
 
-    def collect(self) -> tuple[Gone | Disturbed, ...]:
+    def collect(self) -> tuple[Event, ...]:
         """Return what happened since the last call.
 
         Of a link that is gone, routes and addresses are gone, too.

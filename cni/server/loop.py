@@ -79,7 +79,9 @@ class Loop:
         if self._service.may_rest:
             # Only look who is there: if nobody, there is time for what nobody waits for.
             return 0.0
-        return _BUSY_TICK_S if self._connections else TICK_S
+        until_tick_s = _BUSY_TICK_S if self._connections else TICK_S
+        repair_in_s = self._service.repair_in_s
+        return until_tick_s if repair_in_s is None else min(until_tick_s, repair_in_s)
 
     def _round(self, timeout_s: float) -> None:
         events = self._epoll.poll(timeout_s)
@@ -97,6 +99,7 @@ class Loop:
         now_s = time.monotonic()
         if now_s >= self._next_tick_s:
             self._tick(now_s)
+        self._service.repair()
         self._service.flush()
 
     def _tick(self, now_s: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from cni.attachment.alias import Addresses
@@ -47,9 +47,23 @@ class Node:
         if changed:
             self.addressing.follow(facts_file.facts)
             log.info("node facts read", extra={"generation": facts_file.facts.generation})
-        local = self._dataplane.local_addresses()
-        self.sources = preferred_sources(facts_file.facts, local)
-        self._sources_complete = self.sources == preferred_sources(facts_file.facts, None)
+        self._look_for_sources(facts_file.facts)
+
+    def follow_addresses(self, changed: Iterable[Address]) -> bool:
+        """Follow addresses that came or left; return whether a node address may be among them.
+
+        None named: any may be.
+        """
+        facts = self._facts_file.facts
+        named = set(changed)
+        if facts is None or (named and named.isdisjoint(facts.node_addresses)):
+            return False
+        self._look_for_sources(facts)
+        return True
+
+    def _look_for_sources(self, facts: NodeFacts) -> None:
+        self.sources = preferred_sources(facts, self._dataplane.local_addresses())
+        self._sources_complete = self.sources == preferred_sources(facts, None)
 
     def ready_mtu(self, configured: int | None = None) -> int:
         """Return the pods' MTU in bytes; raise TryAgainLaterError while the node is not ready."""

@@ -13,7 +13,7 @@ from cni.server.addressing import Addressing
 from cni.server.app import ServerSettings
 from cni.server.dataplane import Dataplane
 from cni.server.facts import FactsFile
-from cni.server.overview import Overview
+from cni.server.overview import Overview, unrouted
 from cni.server.records import read_records
 from cni.server.registry import Attachment, classify
 
@@ -26,7 +26,8 @@ def read_overview(dataplane: Dataplane, run_dir: Path) -> Overview:
     addressing = Addressing(time.monotonic)
     if facts_file.facts is not None:
         addressing.follow(facts_file.facts)
-    found = (classify(observed) for observed in dataplane.observe())
+    observed = dataplane.observe()
+    found = map(classify, observed)
     attachments = tuple(each for each in found if isinstance(each, Attachment))
     leases: list[Lease] = []
     for content in read_records(settings.leases_dir).values():
@@ -43,5 +44,7 @@ def read_overview(dataplane: Dataplane, run_dir: Path) -> Overview:
         labels={name: parse_label(content) for name, content in labels.items()},
         orphans=frozenset(address for address, _ in addressing.orphans()),
         pools=addressing.pools(),
+        unrouted=unrouted(attachments, {link.index: link.routes for link in observed}),
         restored=None,
+        restore_failures=None,
     )

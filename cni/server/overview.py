@@ -7,7 +7,7 @@ kernel and /run have (``router.cli.pods``).
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,9 @@ from cni.server.registry import Attachment
 class Overview:
     """``restored``: routes and neighbors put back after somebody took them; None if not known.
 
-    ``orphans``: addresses that are in no pod CIDR of the node any more.
+    ``restore_failures``: how often the kernel refused to; each is tried again. ``orphans``:
+    addresses that are in no pod CIDR of the node any more. ``unrouted``: (link, address) of pods
+    whose host route is missing.
     """
 
     attachments: tuple[Attachment, ...]
@@ -33,6 +35,8 @@ class Overview:
     orphans: Collection[Address]
     pools: tuple[PoolUse, ...]
     restored: int | None
+    restore_failures: int | None
+    unrouted: Collection[tuple[str, Address]]
 
     def render(self) -> bytes:
         """Render one JSON object; pods in the order of their addresses."""
@@ -50,6 +54,7 @@ class Overview:
                 for pool in self.pools
             ],
             "restored": self.restored,
+            "restore_failures": self.restore_failures,
         }
         return json.dumps(body).encode()
 
@@ -58,6 +63,11 @@ class Overview:
         return {
             **self._common(attachment.key, attachment.addresses),
             "kind": "pod link",
+            "no_host_route": [
+                str(each)
+                for each in attachment.addresses.each()
+                if (attachment.link, each) in self.unrouted
+            ],
             "namespace": label.namespace or None,
             "pod": label.pod or None,
             "interface": attachment.link,
@@ -69,6 +79,7 @@ class Overview:
         return {
             **self._common(lease.key, lease.addresses),
             "kind": "gateway" if lease.key.is_gateway else "lease",
+            "no_host_route": [],
             "namespace": None,
             "pod": None,
             "interface": None,
@@ -84,3 +95,15 @@ class Overview:
             "addresses": [str(address) for address in addresses.each()],
             "orphaned": [str(each) for each in addresses.each() if each in self.orphans],
         }
+
+
+def unrouted(
+    attachments: Iterable[Attachment], routes: Mapping[int, Collection[Address]]
+) -> frozenset[tuple[str, Address]]:
+    """Return (link, address) of what has no host route. ``routes``: link index -> destinations."""
+    return frozenset(
+        (each.link, address)
+        for each in attachments
+        for address in each.addresses.each()
+        if address not in routes.get(each.index, ())
+    )

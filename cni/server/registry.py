@@ -16,7 +16,7 @@ from cni.server.dataplane import ObservedLink
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """A pod link that works."""
+    """A pod link that was made whole: what it lacks by now is put back."""
 
     key: AttachmentKey
     addresses: Addresses
@@ -34,23 +34,19 @@ class Unfinished:
 
 
 def classify(observed: ObservedLink) -> Attachment | Unfinished:
-    """Decide whether a link is a whole attachment: not condemned, alias and host routes there."""
-    reason = ""
+    """Decide whether a link is an attachment: its alias complete, and not condemned.
+
+    Host routes are no sign: a living pod's may be gone, since the kernel drops them together with
+    the node address that they prefer as source.
+    """
+    index, link = observed.index, observed.name
     if observed.condemned:
-        reason = "its removal had begun"
-    else:
-        try:
-            key, addresses = parse_alias(observed.alias)
-        except MalformedAliasError as error:
-            reason = str(error)
-        else:
-            if missing := set(addresses.each()) - observed.routes:
-                reason = f"no host route to {', '.join(sorted(map(str, missing)))}"
-            else:
-                return Attachment(
-                    key=key, addresses=addresses, link=observed.name, index=observed.index
-                )
-    return Unfinished(index=observed.index, link=observed.name, reason=reason)
+        return Unfinished(index=index, link=link, reason="its removal had begun")
+    try:
+        key, addresses = parse_alias(observed.alias)
+    except MalformedAliasError as error:
+        return Unfinished(index=index, link=link, reason=str(error))
+    return Attachment(key=key, addresses=addresses, link=link, index=index)
 
 
 class Registry:

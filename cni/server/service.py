@@ -12,23 +12,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cni.attachment.plan import LinkSettings, plan_pod_link
 from cni.ipam.allocator import AddressTakenError
 from cni.server.answer import attachment_fields, refuse
 from cni.server.attach import Attacher, Clocks
 from cni.server.call import Caller, check_call, decode_request, is_version_command
-from cni.server.dataplane import Dataplane, Gone
+from cni.server.dataplane import AddressesChanged, Dataplane, Event, Gone
 from cni.server.facts import FactsFile
 from cni.server.forgotten import GRACE_S, Forgotten
 from cni.server.labels import Labels
 from cni.server.lease_calls import LeaseCalls
 from cni.server.leases import Leases
 from cni.server.node import Node
-from cni.server.overview import Overview
+from cni.server.overview import Overview, unrouted
 from cni.server.pod_link_calls import PodLinkCalls
 from cni.server.records import MemoryRecords, Records
 from cni.server.registry import Attachment, Registry, Unfinished, classify
 from cni.server.removals import Removals
+from cni.server.repairs import Repairs
 from cni.spec.version import version_result
 from cni.wire import Door, Request
 
@@ -67,7 +67,7 @@ class Service:
         self._node = Node(dataplane, facts_file, clock)
         self._leases = Leases(around.leases, self._node.addressing)
         self._removals = Removals(self._registry, dataplane, self._forget)
-        self._restored = 0
+        self._repairs = Repairs(self._registry, dataplane, self._node, clock)
         self._forgotten = around.sandbox_dir and Forgotten(
             around.sandbox_dir, dataplane, clock, around.sandbox_grace_s
         )
@@ -89,11 +89,20 @@ class Service:
         """Return how many removals are under way."""
         return self._removals.pending
 
+    @property
+    def repair_in_s(self) -> float | None:
+        """Return after how many seconds ``repair`` has something to do; None: not by itself."""
+        return self._repairs.due_in_s
+
     def rebuild(self) -> tuple[Unfinished, ...]:
-        """Learn the attachments from the kernel; return the links that are none, to be removed."""
+        """Learn the attachments from the kernel; return the links that are none, to be removed.
+
+        What the attachments lack is put back.
+        """
         self.refresh()
         unfinished: list[Unfinished] = []
-        for observed in self._dataplane.observe():
+        # Of two with the same address, the one that packets are sent to has it.
+        for observed in sorted(self._dataplane.observe(), key=lambda each: not each.routes):
             found = classify(observed)
             if isinstance(found, Attachment):
                 try:
@@ -109,6 +118,8 @@ class Service:
         log.info(
             "attachments found", extra={"count": len(self._registry), "leases": len(self._leases)}
         )
+        self._repairs.request_all()
+        self.repair()
         return tuple(unfinished)
 
     def refresh(self) -> None:
@@ -118,6 +129,7 @@ class Service:
     def sweep(self) -> None:
         """End what belongs to sandboxes that are gone, or that their runtime has forgotten."""
         self._lease_calls.sweep()
+        self._repairs.sweep()
         for index in self._forgotten.take() if self._forgotten else ():
             attachment = self._registry.at(index)
             if attachment is not None:
@@ -158,35 +170,38 @@ class Service:
         self._labels.rest()
 
     def collect(self) -> None:
-        """Take note of the links that left the kernel, and repair those that were disturbed."""
+        """Take note of what the kernel tells; links that were disturbed are repaired at once."""
         for event in self._dataplane.collect():
-            if isinstance(event, Gone):
-                self._removals.on_gone(event)
-            else:
-                self._restore(event.index)
+            self.note(event)
+        self.repair()
 
-    def _restore(self, index: int) -> None:
-        attachment = self._registry.at(index)
-        if attachment is None or self._registry.is_removing(attachment):
-            return
-        settings = LinkSettings(mtu=0, sources=self._node.sources)
-        plan = plan_pod_link(attachment.key, attachment.addresses, settings)
-        restored = self._dataplane.restore(plan, index)
-        self._restored += len(restored)
-        for what in restored:
-            log.warning("restored", extra={"link": attachment.link, "what": what})
+    def note(self, event: Event) -> None:
+        """Take note of one event."""
+        if isinstance(event, Gone):
+            self._removals.on_gone(event)
+        elif isinstance(event, AddressesChanged):
+            self._repairs.on_addresses(event.addresses)
+        else:
+            self._repairs.request(event.index)
+
+    def repair(self) -> None:
+        """Put back what pod links lack on the node's end, as far as it is time to."""
+        self._repairs.run()
 
     def _forget(self, attachment: Attachment) -> None:
         self._node.addressing.release(attachment.addresses)
         self._labels.drop(attachment.link)
 
     def _tell(self, caller: Caller) -> None:
+        routes = self._dataplane.host_routes()
         overview = Overview(
             attachments=tuple(self._registry),
             leases=tuple(self._leases),
             labels=self._labels.each(),
             orphans=frozenset(address for address, _ in self._node.addressing.orphans()),
             pools=self._node.addressing.pools(),
-            restored=self._restored,
+            unrouted=frozenset() if routes is None else unrouted(self._registry, routes),
+            restored=self._repairs.restored,
+            restore_failures=self._repairs.failures,
         )
         caller.answer(0, overview.render())

@@ -99,11 +99,18 @@ def render(answer: Json, now: float) -> str:
     ]
     if answer["restored"]:
         lines.append(f"{answer['restored']} host routes and neighbors restored since start")
+    if answer["restore_failures"]:
+        lines.append(
+            f"{answer['restore_failures']} times since start the kernel refused to restore one;"
+            " the log says why"
+        )
     return "\n".join(lines)
 
 
 def _note(pod: Json) -> str:
     notes = [] if pod["kind"] == "pod link" else [pod["kind"]]
+    if pod["no_host_route"]:
+        notes.append(f"no host route to {', '.join(pod['no_host_route'])}")
     if pod["orphaned"]:
         notes.append("orphaned: in no pod CIDR of the node")
     return ", ".join(notes)

@@ -10,12 +10,22 @@ from __future__ import annotations
 
 import contextlib
 import select
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from cni.attachment.alias import MalformedAliasError, parse_alias
 from cni.attachment.plan import Address, PodLinkPlan
-from cni.server.dataplane import Created, Dataplane, Disturbed, Gone, ObservedLink
+from cni.server.dataplane import (
+    AddressesChanged,
+    Created,
+    Dataplane,
+    Disturbed,
+    Event,
+    Gone,
+    ObservedLink,
+    Restoration,
+)
 from cni.spec.errors import DataplaneError
 from router.kernel import podlink_listing as listing
 from router.kernel.channel import Channel
@@ -26,7 +36,7 @@ from router.kernel.podlink_filter import SourceFilter
 from router.kernel.podlink_monitor import Heard, LinkMonitor
 from router.kernel.podlink_presence import absent_from
 from router.kernel.podlink_removal import Remover
-from router.kernel.podlink_repair import restore
+from router.kernel.podlink_repair import host_routes, restore
 from router.kernel.podlink_sandbox import Sandboxes
 
 PROC_SYS: Final = Path("/proc/sys")
@@ -83,16 +93,11 @@ class PodLinks:
         self._live = {link.index for link in links if not link.is_condemned}
         self._removing = {link.index for link in links if link.is_condemned}
         self._creator.avoid(link.index for link in links)
-        routes: dict[int, set[Address]] = {}
-        for version, full_length in ((4, 32), (6, 128)):
-            for _, payload in self._channel.dump(
-                listing.list_pod_routes(version), "list pod routes"
-            ):
-                index, length, destination, _ = listing.parse_route(payload)
-                if destination is not None and length == full_length:
-                    routes.setdefault(index, set()).add(destination)
-        # The host routes say which addresses a link has: so the filter needs no record either.
-        self._filter.assert_links({index: routes.get(index, set()) for index in self._live})
+        routes = host_routes(self._channel)
+        # The alias says which addresses a link has: so the filter needs no record either.
+        self._filter.assert_links(
+            {link.index: _addresses_of(link) for link in links if not link.is_condemned}
+        )
         return tuple(
             ObservedLink(
                 index=link.index,
@@ -103,6 +108,13 @@ class PodLinks:
             )
             for link in links
         )
+
+    def host_routes(self) -> Mapping[int, Collection[Address]] | None:
+        """Return the destinations of our host routes, by link; None: not known."""
+        try:
+            return host_routes(self._channel)
+        except KernelError:
+            return None
 
     def local_addresses(self) -> frozenset[Address]:
         """Return the addresses of all links of the node; raises KernelError."""
@@ -146,9 +158,9 @@ class PodLinks:
         except KernelError as error:
             raise DataplaneError(str(error)) from error
 
-    def restore(self, plan: PodLinkPlan, index: int) -> tuple[str, ...]:
-        """Put back what the host's end of a link has lost; return one line each."""
-        return restore(self._channel, plan, index)
+    def restore(self, plans: Mapping[int, PodLinkPlan]) -> Restoration:
+        """Put back what the hosts' ends of links have lost, by index."""
+        return restore(self._channel, plans)
 
     def absent_from(self, directory: Path) -> frozenset[int] | None:
         """Return the links whose sandbox has no file in ``directory``; None: not known."""
@@ -164,8 +176,8 @@ class PodLinks:
         self._removing.update(indexes)
         self._remover.remove(indexes)
 
-    def collect(self) -> tuple[Gone | Disturbed, ...]:
-        """Return the links that left, the removals that were refused, and links in need."""
+    def collect(self) -> tuple[Event, ...]:
+        """Return the links that left, the removals that were refused, and what may need repair."""
         self._filter.look()
         heard = self._monitor.take()
         indexes, disturbed = heard.gone, self._disturbed_of(heard)
@@ -173,7 +185,7 @@ class PodLinks:
             present = {link.index for link in self._list_pod_links()}
             indexes += (self._live | self._removing) - present
             disturbed = set(self._live)
-        told: list[Gone | Disturbed] = []
+        told: list[Event] = []
         for index in indexes:
             if index in self._live or index in self._removing:
                 self._forget(index)
@@ -190,6 +202,9 @@ class PodLinks:
         self._filter.forget(
             each.index for each in told if isinstance(each, Gone) and not each.error
         )
+        if heard.addresses or heard.lost:
+            named = frozenset() if heard.lost else frozenset(heard.addresses)
+            told.append(AddressesChanged(addresses=named))
         told += (Disturbed(index=index) for index in sorted(disturbed & self._live))
         return tuple(told)
 
@@ -217,3 +232,10 @@ class PodLinks:
     def _forget(self, index: int) -> None:
         for indexes in (self._live, self._removing, self._fresh):
             indexes.discard(index)
+
+
+def _addresses_of(link: listing.LinkEntry) -> Collection[Address]:
+    try:
+        return parse_alias(link.alias)[1].each()
+    except MalformedAliasError:
+        return ()

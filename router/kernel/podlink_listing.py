@@ -59,9 +59,11 @@ _NUD_PERMANENT: Final = 0x80
 _RTA_DST: Final = 1
 _RTA_OIF: Final = 4
 _RTA_GATEWAY: Final = 5
+_RTA_PREFSRC: Final = 7
 RT_TABLE_MAIN: Final = 254
 _RTPROT_STATIC: Final = 4
 _RTN_LOCAL: Final = 2
+_RTM_F_FIB_MATCH: Final = 0x2000
 RTM_NEWROUTE: Final = 24
 
 _FRA_SRC: Final = 2
@@ -98,15 +100,32 @@ def get_link_at(index: int, *, flags: int = NLM_F_ACK) -> bytes:
     )
 
 
-def get_route_to(address: Address) -> bytes:
-    """Return the request for the route a packet to this address takes, acknowledged."""
+def get_route_to(address: Address, *, entry: bool = False) -> bytes:
+    """Return the request for the route a packet to this address takes, acknowledged.
+
+    With ``entry``, as it stands in its table.
+    """
     return message(
         _RTM_GETROUTE,
         NLM_F_ACK,
         _RTMSG.pack(
-            *(_FAMILY[address.version], address.max_prefixlen, 0, 0, 0, 0, 0, 0, 0),
+            *(_FAMILY[address.version], address.max_prefixlen, 0, 0, 0, 0, 0, 0),
+            _RTM_F_FIB_MATCH if entry else 0,
         ),
         attribute(_RTA_DST, address.packed),
+    )
+
+
+def is_host_route(payload: bytes, index: int) -> bool:
+    """Return whether an RTM_NEWROUTE is one of our host routes on this link."""
+    _, length, _, _, table, protocol, *_ = _RTMSG.unpack_from(payload)
+    oif, _, destination, _ = parse_route(payload)
+    return (
+        protocol == RouteProtocol.POD
+        and table == RT_TABLE_MAIN
+        and oif == index
+        and destination is not None
+        and length == destination.max_prefixlen
     )
 
 
@@ -165,11 +184,10 @@ def get_link_elsewhere(namespace: int, index: int) -> bytes:
     )
 
 
-def list_neighbors(index: int) -> bytes:
-    """Return the request for the neighbors of both families on one link."""
-    return message(
-        _RTM_GETNEIGH, NLM_F_DUMP, _NDMSG.pack(0, 0, 0, 0, 0, 0, 0), u32(_NDA_IFINDEX, index)
-    )
+def list_neighbors(index: int | None) -> bytes:
+    """Return the request for the neighbors of both families on one link, or on all (None)."""
+    on_link = b"" if index is None else u32(_NDA_IFINDEX, index)
+    return message(_RTM_GETNEIGH, NLM_F_DUMP, _NDMSG.pack(0, 0, 0, 0, 0, 0, 0), on_link)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +259,12 @@ def parse_route(payload: bytes) -> tuple[int, int, Address | None, Address | Non
         _address(found[_RTA_DST]) if _RTA_DST in found else None,
         _address(found[_RTA_GATEWAY]) if _RTA_GATEWAY in found else None,
     )
+
+
+def parse_preferred_source(payload: bytes) -> Address | None:
+    """Return the preferred source of an RTM_NEWROUTE."""
+    packed = attributes(payload, _RTMSG.size).get(_RTA_PREFSRC)
+    return None if packed is None else _address(packed)
 
 
 def parse_table(payload: bytes) -> int:

@@ -1,9 +1,10 @@
-"""Hear of links that leave the node, come up, or lose what we gave them. SHELL.
+"""Hear of links that leave, come up, or lose what we gave them, and of addresses. SHELL.
 
 RTM_DELLINK is sent when the link, its other end, its routes and its neighbors are gone, and the
 names free again, 15 ms and more before the removal's own acknowledgement (ADR 0023). A link that is
 set down loses its routes, the IPv4 ones without a notification (fib_sync_down_dev), so that the
-sign to look for is its coming up again.
+sign to look for is its coming up again. They also vanish with the node address that they prefer as
+source, before Linux 6.7 without a notification; so that the sign is the address's.
 """
 
 from __future__ import annotations
@@ -14,17 +15,22 @@ import errno
 import socket
 import struct
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from cni.attachment.plan import Address
 from router.kernel.errors import KernelError
 from router.kernel.message import messages
-from router.kernel.podlink_listing import RTM_NEWLINK, parse_route
+from router.kernel.podlink_listing import RTM_NEWLINK, parse_address, parse_route
 from router.kernel.podlink_wire import RTM_DELLINK
 from router.kernel.protocols import RouteProtocol
 
-_GROUPS: Final = 0x1 | 0x4 | 0x40 | 0x400
-"""RTMGRP_LINK, _NEIGH, _IPV4_ROUTE, _IPV6_ROUTE (include/uapi/linux/rtnetlink.h)."""
+_GROUPS: Final = 0x1 | 0x4 | 0x10 | 0x40 | 0x100 | 0x400
+"""RTMGRP_LINK, _NEIGH, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE
+(include/uapi/linux/rtnetlink.h).
+"""
+_RTM_NEWADDR: Final = 20
+_RTM_DELADDR: Final = 21
 _RTM_DELROUTE: Final = 25
 _RTM_DELNEIGH: Final = 29
 _IFF_UP: Final = 0x1
@@ -40,12 +46,14 @@ _BPF_INSTRUCTION: Final = struct.Struct("=HBBI")
 class Heard:
     """Indexes of links: ``gone``; ``up``, set up; ``disturbed``, a route or neighbor deleted.
 
-    ``lost``: there was more, which the receive buffer had no room for.
+    ``addresses`` came or left, on any link. ``lost``: there was more, which the receive buffer had
+    no room for.
     """
 
     gone: list[int] = field(default_factory=list)
     up: list[int] = field(default_factory=list)
     disturbed: set[int] = field(default_factory=set)
+    addresses: set[Address] = field(default_factory=set)
     lost: bool = False
 
 
@@ -98,12 +106,15 @@ class LinkMonitor:
                 continue
             for kind, _, _, payload in messages(datagram):
                 _sort_in(heard, kind, payload)
-        return Heard(gone=heard.gone, up=heard.up, disturbed=heard.disturbed, lost=lost)
+        return replace(heard, lost=lost)
 
 
 def _sort_in(heard: Heard, kind: int, payload: bytes) -> None:
     if kind == _RTM_DELROUTE:
         heard.disturbed.add(parse_route(payload)[0])
+        return
+    if kind in (_RTM_NEWADDR, _RTM_DELADDR):
+        heard.addresses.add(parse_address(payload)[1])
         return
     # ifinfomsg and ndmsg begin alike. AF_BRIDGE: the link only joined or left a bridge, or the
     # neighbor is an entry of a bridge's forwarding table.
@@ -121,8 +132,8 @@ def _sort_in(heard: Heard, kind: int, payload: bytes) -> None:
 def _filter() -> tuple[tuple[int, int, int, int], ...]:
     """Return the socket filter: (operation, skip if true, skip if false, value) each.
 
-    Taken: RTM_DELLINK, RTM_DELNEIGH, RTM_DELROUTE of our protocol, and RTM_NEWLINK where IFF_UP is
-    set and has changed (ifi_flags, ifi_change).
+    Taken: RTM_DELLINK, RTM_DELNEIGH, RTM_NEWADDR, RTM_DELADDR, RTM_DELROUTE of our protocol, and
+    RTM_NEWLINK where IFF_UP is set and has changed (ifi_flags, ifi_change).
     """
     half, byte = 0x28, 0x30  # BPF_LD|BPF_H|BPF_ABS, BPF_LD|BPF_B|BPF_ABS
     equal, any_bit, give = 0x15, 0x45, 0x06  # BPF_JMP|JEQ|K, BPF_JMP|JSET|K, BPF_RET|K
@@ -131,8 +142,10 @@ def _filter() -> tuple[tuple[int, int, int, int], ...]:
     lowest = 0 if sys.byteorder == "little" else 3
     return (
         (half, 0, 0, 4),
-        (equal, 9, 0, _swapped(RTM_DELLINK)),
-        (equal, 8, 0, _swapped(_RTM_DELNEIGH)),
+        (equal, 11, 0, _swapped(RTM_DELLINK)),
+        (equal, 10, 0, _swapped(_RTM_DELNEIGH)),
+        (equal, 9, 0, _swapped(_RTM_NEWADDR)),
+        (equal, 8, 0, _swapped(_RTM_DELADDR)),
         (equal, 5, 0, _swapped(_RTM_DELROUTE)),
         (equal, 0, 7, _swapped(RTM_NEWLINK)),
         (byte, 0, 0, 28 + lowest),

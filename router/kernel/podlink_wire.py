@@ -26,6 +26,7 @@ from cni.attachment.plan import (
 from router.kernel.message import (
     NLM_F_CREATE,
     NLM_F_EXCL,
+    NLM_F_REPLACE,
     NLM_F_REQUEST,
     attribute,
     message,
@@ -123,7 +124,7 @@ _NO_ADDRESS_GENERATION: Final = nested(
 )
 
 _CREATE: Final = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL
-"""Never NLM_F_REPLACE: what is there already is not ours (invariant 4)."""
+"""Not NLM_F_REPLACE: what is there already is not ours (invariant 4)."""
 
 CONDEMNED_GROUP_BASE: Final = 0x7072_0000
 """Groups from here to +0xffff hold pod links whose removal has begun, one batch each."""
@@ -239,7 +240,14 @@ def _add_default_route(gateway: Address, index: int, table: int | None) -> bytes
     )
 
 
-def _host_route(operation: AddHostRoute | RemoveMulticastRoute, index: int) -> bytes:
+def replace_host_route(operation: AddHostRoute, index: int) -> bytes:
+    """Return the correction of a host route; only for one that is known to be ours."""
+    return _host_route(operation, index, NLM_F_REQUEST | NLM_F_REPLACE)
+
+
+def _host_route(
+    operation: AddHostRoute | RemoveMulticastRoute, index: int, flags: int = _CREATE
+) -> bytes:
     if isinstance(operation, RemoveMulticastRoute):
         return _ROUTE[6].pack(
             *(_ROUTE[6].size, _RTM_DELROUTE, NLM_F_REQUEST, 0, 0),
@@ -254,7 +262,7 @@ def _host_route(operation: AddHostRoute | RemoveMulticastRoute, index: int) -> b
     layout = _ROUTE[version]
     return (
         layout.pack(
-            *(layout.size + len(rest), _RTM_NEWROUTE, _CREATE, 0, 0),
+            *(layout.size + len(rest), _RTM_NEWROUTE, flags, 0, 0),
             *(_FAMILY[version], _HOST_LENGTH[version], 0, 0, _RT_TABLE_MAIN, RouteProtocol.POD),
             *(scope, _RTN_UNICAST, 0),
             *(4 + len(packed), _RTA_DST, packed),

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.cni_node import ROOT, SERVER, CniNode, build_shim, first_packet_passes
+from tests.support.cni_node import (
+    ROOT,
+    SERVER,
+    CniNode,
+    build_shim,
+    first_packet_passes,
+    pods_of,
+)
 from tests.support.netns import Namespace
 from tests.support.wait import NotYetError, wait_until
 
@@ -34,12 +39,6 @@ def node(make_namespace: Callable[[str], Namespace], shim: Path) -> Iterator[Cni
         node.sandbox("a")
         node.sandbox("b")
         yield node
-
-
-def pods_of(node: CniNode) -> Any:
-    """Return what `podroute pods` shows."""
-    argv = ["sh", "-c", f'cd {ROOT} && exec "$0" -m router pods -o json', sys.executable]
-    return json.loads(node.namespace.run(argv).stdout)
 
 
 # Links that somebody disturbs
@@ -203,5 +202,5 @@ def test_pods_are_shown_without_a_server(node: CniNode) -> None:
     assert (with_server["pods"][0]["namespace"], with_server["pods"][0]["pod"]) == ("ns", "web-0")
     node.stop()
     without = pods_of(node)
-    assert without == {**with_server, "restored": None}
+    assert without == {**with_server, "restored": None, "restore_failures": None}
     assert len(node.links()) == 1

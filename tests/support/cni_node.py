@@ -237,6 +237,12 @@ def first_packet_passes(node: CniNode, sandbox: str, address: str) -> None:
     node.in_pod(sandbox, "ping", "-c", "1", "-W", "1", source)
 
 
+def pods_of(node: CniNode) -> Any:
+    """Return what `podroute pods` shows."""
+    argv = ["sh", "-c", f'cd {ROOT} && exec "$0" -m router pods -o json', sys.executable]
+    return json.loads(node.namespace.run(argv).stdout)
+
+
 def build_shim(directory: Path) -> Path:
     """Compile the shim for a test."""
     shim = directory / "podroute"

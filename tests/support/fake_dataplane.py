@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
 from cni.attachment.plan import AddHostRoute, Address, PodLinkPlan, SetAlias
-from cni.server.dataplane import Created, Disturbed, Gone, ObservedLink
+from cni.server.dataplane import (
+    AddressesChanged,
+    Created,
+    Disturbed,
+    Event,
+    Gone,
+    ObservedLink,
+    Restoration,
+)
 from cni.spec.errors import CniError
 
 
@@ -27,8 +35,11 @@ class FakeDataplane:
         self.beside: frozenset[int] = frozenset()
         self.absent: frozenset[int] | None = None
         self.restorable: tuple[str, ...] = ()
+        self.refuse_restore = ""
+        self.sourceless: frozenset[int] = frozenset()
         self.restored: list[PodLinkPlan] = []
-        self._told: list[Gone | Disturbed] = []
+        self.routes_known = True
+        self._told: list[Event] = []
         self._next_index = 10
 
     def fileno(self) -> int:
@@ -63,9 +74,19 @@ class FakeDataplane:
     def check(self, plan: PodLinkPlan, index: int, sandbox: int) -> tuple[str, ...]:
         return self.missing
 
-    def restore(self, plan: PodLinkPlan, index: int) -> tuple[str, ...]:
-        self.restored.append(plan)
-        return self.restorable
+    def restore(self, plans: Mapping[int, PodLinkPlan]) -> Restoration:
+        self.restored += plans.values()
+        if self.refuse_restore:
+            return Restoration(refused=dict.fromkeys(plans, self.refuse_restore))
+        return Restoration(
+            restored=tuple((index, what) for index in plans for what in self.restorable),
+            sourceless=self.sourceless & plans.keys(),
+        )
+
+    def host_routes(self) -> Mapping[int, Collection[Address]] | None:
+        if not self.routes_known:
+            return None
+        return {index: link.routes for index, link in self.links.items()}
 
     def absent_from(self, directory: Path) -> frozenset[int] | None:
         return self.absent
@@ -73,6 +94,11 @@ class FakeDataplane:
     def disturb(self, index: int) -> None:
         """Let somebody take something from a link."""
         self._told.append(Disturbed(index=index))
+
+    def change_addresses(self, *addresses: str, local: Iterable[str]) -> None:
+        """Let these addresses come or leave; ``local`` are the node's from now on."""
+        self.local = frozenset(map(ip_address, local))
+        self._told.append(AddressesChanged(addresses=frozenset(map(ip_address, addresses))))
 
     def remove(self, indexes: Sequence[int]) -> None:
         self.batches.append(tuple(indexes))
@@ -91,7 +117,7 @@ class FakeDataplane:
         del self.links[index]
         self._told.append(Gone(index=index))
 
-    def collect(self) -> tuple[Gone | Disturbed, ...]:
+    def collect(self) -> tuple[Event, ...]:
         told, self._told = self._told, []
         return tuple(told)
 

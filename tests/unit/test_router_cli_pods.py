@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -74,5 +75,18 @@ def test_the_kernel_and_run_are_enough(tmp_path: Path) -> None:
 
 def test_an_empty_node(tmp_path: Path) -> None:
     answer = json.loads(read_overview(FakeDataplane(), tmp_path).render())
-    assert answer == {"pods": [], "pools": [], "restored": None}
+    assert answer == {"pods": [], "pools": [], "restored": None, "restore_failures": None}
     assert render(answer, 0).startswith("POD")
+
+
+def test_a_missing_host_route_is_told(tmp_path: Path) -> None:
+    dataplane = on_node(tmp_path)
+    (index,) = (link.index for link in dataplane.links.values() if " a " in link.alias)
+    dataplane.links[index] = replace(
+        dataplane.links[index], routes=frozenset({ip_address("fd00::1")})
+    )
+    answer = json.loads(read_overview(dataplane, tmp_path).render())
+    lines = render(answer | {"restore_failures": 3}, 1190.0).splitlines()
+    (web,) = (line for line in lines if "web-0" in line)
+    assert web.endswith("no host route to 10.244.1.1")
+    assert lines[-1].startswith("3 times since start")
