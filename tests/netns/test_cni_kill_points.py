@@ -25,6 +25,12 @@ from tests.support.netns import Namespace
 pytestmark = pytest.mark.netns
 
 MIN_POINTS = 60
+MakeSweep = Callable[..., Sweep]
+# A server that leaves at its start what another had half made.
+FORGETFUL = (
+    "import cni.server.app as app\n"
+    "app._remove_unfinished = lambda service, dataplane: service.rebuild()\n" + PROGRAM
+)
 KEEP_ONLY = {
     "cniVersion": "1.1.0",
     "cni.dev/valid-attachments": [{"containerID": f"container-{KEEP}", "ifname": "eth0"}],
@@ -33,13 +39,11 @@ ALL_FREE = [f"10.244.1.{number}" for number in (1, 2, 8)]
 
 
 @pytest.fixture
-def sweep(
-    make_namespace: Callable[[str], Namespace], tmp_path: Path
-) -> Iterator[Callable[[Scenario], Sweep]]:
+def sweep(make_namespace: Callable[[str], Namespace], tmp_path: Path) -> Iterator[MakeSweep]:
     with contextlib.ExitStack() as stack:
         made: list[str] = []
 
-        def make(scenario: Scenario) -> Sweep:
+        def make(scenario: Scenario, program: str = PROGRAM) -> Sweep:
             made.append(scenario.name)
             namespace = make_namespace(f"node{len(made)}")
             node = stack.enter_context(contextlib.closing(CniNode(namespace, shim)))
@@ -48,7 +52,7 @@ def sweep(
                 contextlib.closing(DeathSwitch(library, control, str(control)))
             )
             node.facts(*CIDRS)
-            node.program = PROGRAM
+            node.program = program
             node.server_environment = switch.environment
             node.start()
             for name in (KEEP, "a", "b"):
@@ -208,9 +212,7 @@ ALL = (ADD, DEL, GC, REFUSED_ADD, START, STOP, SPOOL)
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_kill_point(
-    sweep: Callable[[Scenario], Sweep], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_kill_point(sweep: MakeSweep, capsys: pytest.CaptureFixture[str]) -> None:
     total = Tally()
     for scenario in ALL:
         tally = sweep(scenario).run(scenario)
@@ -224,7 +226,14 @@ def test_every_kill_point(
 
 
 @pytest.mark.parametrize("scenario", [ADD, DEL, GC], ids=lambda scenario: scenario.name)
-def test_some_kill_points(sweep: Callable[[Scenario], Sweep], scenario: Scenario) -> None:
+def test_some_kill_points(sweep: MakeSweep, scenario: Scenario) -> None:
     tally = sweep(scenario).run(scenario, stride=9)
     assert not tally.faults, "\n".join(tally.faults)
     assert tally.points
+
+
+@pytest.mark.slow
+def test_a_server_that_forgets_is_found_out(sweep: MakeSweep) -> None:
+    """The sweep sees what it is for: half-made links that nobody removes."""
+    tally = sweep(ADD, FORGETFUL).run(ADD, stride=6)
+    assert tally.leaks
