@@ -140,7 +140,7 @@ def host_routes_on(channel: Channel, index: int) -> set[Address]:
     """Return the addresses that our routes lead to this link."""
     found: set[Address] = set()
     for version in (4, 6):
-        for _, payload in channel.dump(listing.list_pod_routes(version), "list pod routes"):
+        for _, payload in channel.dump(listing.list_pod_routes(version, index), "list pod routes"):
             oif, length, destination, _ = listing.parse_route(payload)
             full_length = 128 if isinstance(destination, IPv6Address) else 32
             if oif == index and destination is not None and length == full_length:

@@ -150,12 +150,13 @@ def list_addresses() -> bytes:
     return message(_RTM_GETADDR, NLM_F_DUMP, _IFADDRMSG.pack(0, 0, 0, 0, 0))
 
 
-def list_pod_routes(version: int) -> bytes:
-    """Return the request for our host routes of one family."""
+def list_pod_routes(version: int, index: int = 0) -> bytes:
+    """Return the request for our host routes of one family, to one link or (0) to any."""
     return message(
         _RTM_GETROUTE,
         NLM_F_DUMP,
         _RTMSG.pack(_FAMILY[version], 0, 0, 0, RT_TABLE_MAIN, RouteProtocol.POD, 0, 0, 0),
+        *((u32(_RTA_OIF, index),) if index else ()),
     )
 
 

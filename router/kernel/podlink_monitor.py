@@ -33,6 +33,8 @@ _RTM_NEWADDR: Final = 20
 _RTM_DELADDR: Final = 21
 _RTM_DELROUTE: Final = 25
 _RTM_DELNEIGH: Final = 29
+_NDM_TYPE_OFFSET: Final = 11
+_RTN_UNICAST: Final = 1
 _IFF_UP: Final = 0x1
 _SO_ATTACH_FILTER: Final = 26
 _SO_RCVBUFFORCE: Final = 33
@@ -122,7 +124,9 @@ def _sort_in(heard: Heard, kind: int, payload: bytes) -> None:
     if family == socket.AF_BRIDGE:
         return
     if kind == _RTM_DELNEIGH:
-        heard.disturbed.add(index)
+        # The kernel's own entries for multicast come and go, with 1,000 links in great numbers.
+        if payload[_NDM_TYPE_OFFSET] == _RTN_UNICAST:
+            heard.disturbed.add(index)
     elif kind == RTM_DELLINK:
         heard.gone.append(index)
     else:
