@@ -135,7 +135,9 @@ def started(node: CniNode, answer: Answer | None) -> set[str]:
 
 def terminate(node: CniNode) -> None:
     assert node.server is not None
-    os.kill(node.server_pid, signal.SIGTERM)
+    # It may be dead already: what it does behind the ADD's answer counts, too.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(node.server_pid, signal.SIGTERM)
     node.server.wait(timeout=10)
     node.server = None
 
