@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "cni_driver.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <stdio.h>
@@ -63,7 +64,8 @@ static int converse(int descriptor, const char *bytes, uint32_t size)
             if (header->nlmsg_type != NLMSG_ERROR)
                 continue;
             int error = ((struct nlmsgerr *)NLMSG_DATA(header))->error;
-            if (error || header->nlmsg_seq == last)
+            /* ESRCH: the multicast route is not there yet, which the ADD tolerates, too. */
+            if ((error && error != -ESRCH) || header->nlmsg_seq == last)
                 return -error;
         }
     }
