@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from cni.attachment.plan import PodLinkPlan, plan_beside
+from cni.attachment.plan import Address, AddSourceRule, PodLinkPlan, plan_beside
 from router.kernel import podlink_rule_wire as rule_wire
 from router.kernel import podlink_wire as wire
 from router.kernel.channel import Channel
@@ -17,19 +17,24 @@ def add_beside(pod: Channel, plan: PodLinkPlan, versions: Collection[int], index
 
     The link's index, the same on both ends and the node's only one, is the number of the table.
     """
-    _remove_leftovers(pod, versions)
     operations = plan_beside(plan, versions, index)
+    new = {each.address for each in operations if isinstance(each, AddSourceRule)}
+    _remove_leftovers(pod, versions, new)
     for failure in pod.batch([wire.pack(operation, index) for operation in operations]):
         raise KernelError(failure.errno, operations[failure.index].describe(), failure.detail)
 
 
-def _remove_leftovers(pod: Channel, versions: Collection[int]) -> None:
-    """Remove our rules for addresses that left: unlike routes, rules stay when a link goes."""
-    present = {address for _, address in addresses_of(pod)}
+def _remove_leftovers(pod: Channel, versions: Collection[int], new: Collection[Address]) -> None:
+    """Remove our rules for addresses that left: unlike routes, rules stay when a link goes.
+
+    And those for addresses that are only coming: theirs is a former link's, whose index may even
+    be this one's, since a server that starts counts on from the links there are.
+    """
+    present = {address for _, address in addresses_of(pod)}.difference(new)
     leftovers = [
         rule_wire.delete_rule(address, table)
         for version in versions
-        for address, table in rules_of(pod, version).items()
+        for address, table in rules_of(pod, version)
         if address not in present
     ]
     if leftovers:

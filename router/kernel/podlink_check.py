@@ -94,13 +94,13 @@ def find_link(channel: Channel, name: str) -> listing.LinkEntry:
     return listing.parse_link(next(p for kind, p in listed if kind == listing.RTM_NEWLINK))
 
 
-def rules_of(channel: Channel, version: int) -> dict[Address, int]:
-    """Return our rules of one family: source address -> table."""
+def rules_of(channel: Channel, version: int) -> list[tuple[Address, int]]:
+    """Return our rules of one family: (source address, table)."""
     parsed = (
         listing.parse_rule(payload)
         for _, payload in channel.dump(listing.list_rules(version), "list rules")
     )
-    return dict(rule for rule in parsed if rule is not None)
+    return [rule for rule in parsed if rule is not None]
 
 
 def addresses_of(channel: Channel) -> list[tuple[int, Address]]:
@@ -116,11 +116,11 @@ def _default_gateways(channel: Channel, index: int) -> set[Address]:
     """
     gateways: set[Address] = set()
     for version in (4, 6):
-        ruled = rules_of(channel, version)
+        ruled = {table for _, table in rules_of(channel, version)}
         for _, payload in channel.dump(listing.list_table_routes(version), "list routes"):
             oif, length, _, gateway = listing.parse_route(payload)
             table = listing.parse_table(payload)
-            is_looked_up = table == listing.RT_TABLE_MAIN or table in ruled.values()
+            is_looked_up = table == listing.RT_TABLE_MAIN or table in ruled
             if oif == index and length == 0 and gateway is not None and is_looked_up:
                 gateways.add(gateway)
     return gateways

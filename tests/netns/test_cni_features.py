@@ -177,6 +177,25 @@ def test_a_second_link_in_one_pod(node: CniNode, other: dict[str, Any]) -> None:
         first_packet_passes(node, "a", address)
 
 
+def test_a_rule_that_outlived_its_link_and_comes_again(node: CniNode) -> None:
+    """A new server counts indexes from the links there are: a table's number may come again."""
+    wish = {"CNI_IFNAME": "net1", "CNI_ARGS": "IP=10.244.1.77,fd00:244:1::77"}
+    first = node.add("a")
+    node.add("a", **wish)
+    before = node.in_pod("a", "ip", "rule")
+    node.delete("a", **wish)
+    assert node.in_pod("a", "ip", "rule") == before
+    node.stop()
+    node.start()
+    second = node.add("a", **wish)
+    assert node.in_pod("a", "ip", "rule") == before
+    for answer in (first, second):
+        for address in answer.addresses:
+            first_packet_passes(node, "a", address)
+    checked = node.call("CHECK", "a", CNI_IFNAME="net1", config={"prevResult": second.body})
+    assert checked.exit_code == 0, checked.stdout
+
+
 # Configuration
 
 

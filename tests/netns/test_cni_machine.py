@@ -172,14 +172,7 @@ class Cni(RuleBasedStateMachine):
             # Its shim has kept a DEL: of this very attachment, also if there was one before.
             self.pods.pop(key, None)
         else:
-            # 103, the kernel refused, was seen once and is not understood: told in the steps, and
-            # held to the promise of a failed ADD: nothing left, the runtime's DEL and ADD work.
-            self.steps.append(f"refused: {answer.stdout}")
-            assert answer.body["code"] in (100, 102, 103)
-            if answer.body["code"] == 103:
-                assert key not in self.pods
-                self.node.delete(key[0], CNI_IFNAME=key[1])
-                self.add(key)
+            assert answer.body["code"] in (100, 102), answer.stdout
 
     @invariant()
     @noted
