@@ -88,7 +88,7 @@ class Fabric:
     def __init__(self, lab: Lab) -> None:
         """Take over a lab just brought up; installs the plugin, starts nothing."""
         self.lab = lab
-        self.hosts = tuple(_host(lab.nodes[name]) for name in NODES)
+        self.hosts = tuple(host_of(lab.nodes[name]) for name in NODES)
         self.tors = tuple(Tor(lab.nodes[name]) for name in TORS)
         self.client = lab.nodes["client"]
 
@@ -156,7 +156,8 @@ def usable_legs(node: Node, network: Network) -> int:
     return sum(1 for hop in hops if not {"dead", "linkdown"} & set(hop.get("flags", ())))
 
 
-def _host(node: Node) -> Host:
+def host_of(node: Node) -> Host:
+    """Return the podroute side of a node: its file read, the plugin installed, nothing started."""
     config = yaml.safe_load(node.run(["cat", CONFIG]).stdout)
     node.run(["install", "-D", "-m", "755", SHIM, PLUGIN])
     return Host(

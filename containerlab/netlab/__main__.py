@@ -65,8 +65,29 @@ def _find(name: str) -> Path:
     files = fabrics()
     if name not in files:
         known = ", ".join(files) or "none"
-        raise LabError(f"no lab {name!r}{hint(name, files)}; there is: {known}")
+        raise LabError(
+            f"no lab {name!r}{hint(name, files)}; there is: {known}; {_which_are_up()};"
+            " ./dev lab up NAME starts one"
+        )
     return files[name]
+
+
+def _which_are_up() -> str:
+    kept = registry.kept_addresses()
+    names = [name for name, path in fabrics().items() if registry.address(path) in kept]
+    return f"up now: {', '.join(names) or 'none'}"
+
+
+def _find_up(name: str) -> Path:
+    path = _find(name)
+    if registry.address(path) not in registry.kept_addresses():
+        raise LabError(f"lab {name} is not up; {_which_are_up()}; start it: ./dev lab up {name}")
+    return path
+
+
+def attach(name: str) -> Lab:
+    """Return the running lab NAME; LabError that says which are up and how to start it if none."""
+    return Lab.attach(_find_up(name))
 
 
 def _up(arguments: argparse.Namespace) -> int:
@@ -79,13 +100,13 @@ def _up(arguments: argparse.Namespace) -> int:
 
 
 def _down(arguments: argparse.Namespace) -> int:
-    keeper.stop(_find(arguments.name))
+    keeper.stop(_find_up(arguments.name))
     print(f"lab {arguments.name} is down")
     return 0
 
 
 def _exec(arguments: argparse.Namespace) -> int:
-    lab = Lab.attach(_find(arguments.name))
+    lab = attach(arguments.name)
     argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
     if not argv:
         raise LabError(f"exec {arguments.name} {arguments.node}: a command is missing")
@@ -99,7 +120,7 @@ def _exec(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     kept = registry.kept_addresses()
     if arguments.name:
-        for node in registry.ask(_find(arguments.name), "describe")["nodes"]:
+        for node in registry.ask(_find_up(arguments.name), "describe")["nodes"]:
             print(f"{node['name']}\tpid {node['pid']}")
         return 0
     for name, path in fabrics().items():

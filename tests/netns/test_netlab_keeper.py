@@ -121,7 +121,9 @@ def test_an_attached_lab_can_be_worked_on(kept: Path) -> None:
     [
         (["up", "dual-tro"], "no lab 'dual-tro' (did you mean 'dual-tor'?); there is: dual-tor"),
         (["down", "{down}"], "is not up"),
-        (["exec", "{down}", "a", "true"], "is not up"),
+        (["exec", "{down}", "a", "true"], "is not up; up now: "),
+        (["exec", "{down}", "a", "true"], "; start it: ./dev lab up {down}"),
+        (["exec", "nolab", "a", "true"], "; ./dev lab up NAME starts one"),
         (["exec", "{kept}", "c", "true"], "no node 'c'; lab {kept} has: a, b"),
         (["exec", "{kept}", "a"], "exec {kept} a: a command is missing"),
     ],
@@ -133,7 +135,7 @@ def test_bad_input_gets_one_clear_message(
     filled = [word.format(kept=kept, down=down) for word in words]
     done = netlab(*filled)
     assert done.returncode == 1
-    assert message.format(kept=kept) in done.stderr
+    assert message.format(kept=kept, down=down) in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
 

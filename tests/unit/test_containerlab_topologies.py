@@ -5,14 +5,19 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from bgp.secret import Secret
 from containerlab.netlab import schema
 from containerlab.netlab.__main__ import fabrics
 from containerlab.netlab.parse import parse_topology
 from containerlab.netlab.topology import NodeSpec, Topology
+from router.config.load import load_settings
+from router.config.surroundings import Surroundings
 
 FABRICS = fabrics()
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
@@ -20,11 +25,6 @@ Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 def load(name: str) -> Topology:
     return parse_topology(FABRICS[name].read_text(), FABRICS[name], {})
-
-
-@pytest.fixture
-def dual_tor() -> Topology:
-    return load("dual-tor")
 
 
 @pytest.mark.parametrize("name", FABRICS)
@@ -57,8 +57,8 @@ def test_every_link_says_its_mtu(name: str) -> None:
 def addresses(node: NodeSpec) -> Iterator[tuple[str, Interface]]:
     """(interface, address) from frr.conf or from the `ip addr add` of exec."""
     for command in node.exec:
-        assert command[:3] == ("ip", "addr", "add"), command
-        yield command[5], ipaddress.ip_interface(command[3])
+        if command[:3] == ("ip", "addr", "add"):
+            yield command[5], ipaddress.ip_interface(command[3])
     for bind in node.binds:
         if bind.source.name == "frr.conf":
             text = bind.source.read_text()
@@ -67,61 +67,113 @@ def addresses(node: NodeSpec) -> Iterator[tuple[str, Interface]]:
                     yield block[1], ipaddress.ip_interface(found)
 
 
-def test_both_ends_of_each_link_share_a_subnet_per_family(dual_tor: Topology) -> None:
+def owners(topology: Topology) -> dict[str, str]:
+    """Address -> name of the node that has it."""
+    return {str(a.ip): node.name for node in topology.nodes for _, a in addresses(node)}
+
+
+NEIGHBOR = re.compile(r"^\s*(?:protocol .*\{ )?neighbor ([0-9a-f.:]+) (?:remote-as|as) (\d+)", re.M)
+
+
+def expected_asns(node: NodeSpec) -> dict[str, int]:
+    """Neighbor address -> ASN, as the routing daemon's configuration of *node* says."""
+    texts = [bind.source.read_text() for bind in node.binds if bind.source.suffix == ".conf"]
+    return {address: int(asn) for text in texts for address, asn in NEIGHBOR.findall(text)}
+
+
+@pytest.mark.parametrize("name", FABRICS)
+def test_both_ends_of_each_numbered_link_share_a_subnet_per_family(name: str) -> None:
+    topology = load(name)
     per_end: dict[tuple[str, str], list[Interface]] = {}
-    for node in dual_tor.nodes:
+    for node in topology.nodes:
         for interface, address in addresses(node):
             per_end.setdefault((node.name, interface), []).append(address)
-    for link in dual_tor.links:
-        a = per_end[link.a.node, link.a.interface]
-        b = per_end[link.b.node, link.b.interface]
-        assert {x.version for x in a} == {4, 6}
-        assert {x.network for x in a} == {x.network for x in b}, link
-        assert not {x.ip for x in a} & {x.ip for x in b}, link
+    for link in topology.links:
+        a = per_end.get((link.a.node, link.a.interface), [])
+        b = per_end.get((link.b.node, link.b.interface), [])
+        if a and b:
+            assert {x.version for x in a} == {4, 6}
+            assert {x.network for x in a} == {x.network for x in b}, link
 
 
-def test_no_address_is_used_twice(dual_tor: Topology) -> None:
-    used = [address.ip for node in dual_tor.nodes for _, address in addresses(node)]
+@pytest.mark.parametrize("name", FABRICS)
+def test_no_address_is_used_twice(name: str) -> None:
+    used = [address.ip for node in load(name).nodes for _, address in addresses(node)]
     assert len(used) == len(set(used))
 
 
-def node_config(topology: Topology, name: str) -> dict[str, object]:
-    config: dict[str, object] = yaml.safe_load(
-        (topology.path.parent / name / "config.yaml").read_text()
+def configurations(name: str) -> dict[str, dict[str, Any]]:
+    """Node -> its config.yaml."""
+    found = {}
+    for node in load(name).nodes:
+        for bind in node.binds:
+            if bind.source.name == "config.yaml":
+                found[node.name] = yaml.safe_load(bind.source.read_text())
+    return found
+
+
+NODES = [(name, node) for name in FABRICS for node in configurations(name)]
+
+
+@pytest.mark.parametrize(("name", "node"), NODES)
+def test_a_nodes_configuration_agrees_with_the_fabric(name: str, node: str) -> None:
+    topology, config = load(name), configurations(name)[node]
+    owner = owners(topology)
+    assert config["node"] == node
+    assert {owner[address] for address in config["node_addresses"]} == {node}
+    for peer in config["peers"]:
+        if "address" in peer:
+            assert owner[peer["address"]] != node
+    others = [c for other, c in configurations(name).items() if other != node]
+    assert not {cidr for c in others for cidr in c["pod_cidrs"]} & set(config["pod_cidrs"])
+
+
+@pytest.mark.parametrize("name", FABRICS)
+def test_routers_expect_each_neighbor_as_it_is(name: str) -> None:
+    topology, configs = load(name), configurations(name)
+    owner = owners(topology)
+    for router in topology.nodes:
+        for address, asn in expected_asns(router).items():
+            far = owner[address]
+            assert far != router.name
+            if far in configs:
+                assert configs[far]["local_asn"] == asn, (router.name, address)
+
+
+@pytest.mark.parametrize(("name", "node"), NODES)
+def test_the_agent_takes_a_nodes_configuration(name: str, node: str) -> None:
+    text = next(
+        bind.source.read_text()
+        for spec in load(name).nodes
+        if spec.name == node
+        for bind in spec.binds
+        if bind.source.name == "config.yaml"
     )
-    return config
+    surroundings = Surroundings(host_name=node, read_password=_no_password)
+    settings = load_settings(text, source=f"{name}/{node}", surroundings=surroundings)
+    assert settings.node == node
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_nodes_configuration_agrees_with_the_fabric(dual_tor: Topology, number: int) -> None:
-    name = f"node{number}"
-    config = node_config(dual_tor, name)
-    nodes = {node.name: node for node in dual_tor.nodes}
-    own = [str(address.ip) for interface, address in addresses(nodes[name]) if interface == "lo"]
-    assert config["node_addresses"] == own
-    far = {
-        str(address.ip)
-        for link in dual_tor.links
-        if link.b.node == name
-        for interface, address in addresses(nodes[link.a.node])
-        if interface == link.a.interface
-    }
-    peers = config["peers"]
-    assert isinstance(peers, list)
-    assert {peer["address"] for peer in peers} == far
-    assert [peer["name"] for peer in peers] == ["tor1-v4", "tor1-v6", "tor2-v4", "tor2-v6"]
+def _no_password(path: Path) -> Secret:
+    raise AssertionError(f"a fabric needs no file {path}")
 
 
-@pytest.mark.parametrize("tor", [1, 2])
-def test_a_tor_expects_each_node_as_it_is(dual_tor: Topology, tor: int) -> None:
-    text = (dual_tor.path.parent / f"tor{tor}" / "frr.conf").read_text()
-    expected = dict(re.findall(r"^ neighbor (\S+) remote-as (\d+)$", text, re.MULTILINE))
-    nodes = {node.name: node for node in dual_tor.nodes}
-    for number in (1, 2, 3):
-        config = node_config(dual_tor, f"node{number}")
-        ours = {
-            str(address.ip)
-            for interface, address in addresses(nodes[f"node{number}"])
-            if interface == f"eth{tor}"
-        }
-        assert {expected[address] for address in ours} == {str(config["local_asn"])}
+def test_a_peers_name_says_which_tor_and_family() -> None:
+    for config in configurations("dual-tor").values():
+        assert [peer["name"] for peer in config["peers"]] == [
+            "tor1-v4",
+            "tor1-v6",
+            "tor2-v4",
+            "tor2-v6",
+        ]
+
+
+@pytest.mark.parametrize("name", FABRICS)
+def test_every_fabric_has_a_readme_and_is_named_in_the_index(name: str) -> None:
+    readme = (FABRICS[name].parent / "README.md").read_text()
+    assert readme.startswith(f"# {name}: ")
+    assert f"./dev lab up {name}" in readme
+    assert f"[{name}]({name}/README.md)" in (FABRICS[name].parents[1] / "README.md").read_text()
+    root = FABRICS[name].parents[2]
+    assert f"`{name}`" in (root / "README.md").read_text()
+    assert f"`{name}`" in (root / "docs/architecture.md").read_text()
