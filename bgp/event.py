@@ -169,6 +169,8 @@ class Sent:
     withdrawn: tuple[Prefix, ...] = ()
     end_of_rib: int | None = None
     """The family of an End-of-RIB."""
+    attributes: Attributes | None = None
+    """Of what is announced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

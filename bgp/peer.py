@@ -144,6 +144,10 @@ class SpeakerConfig:
     peers: tuple[PeerSettings, ...] = ()
     networks: tuple[Prefix, ...] = ()
     """Announced to every peer of their family, next hop self, before End-of-RIB."""
+    going_away: bool = False
+    """Everything is announced with GRACEFUL_SHUTDOWN (RFC 8326)."""
+    prepend: int = 0
+    """How often our AS is put before the path of everything, while going away."""
 
     def __post_init__(self) -> None:
         if int(self.router_id) == 0:

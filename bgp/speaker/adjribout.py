@@ -7,6 +7,10 @@ ever (measured, ADR 0030).
 
 ExaBGP keeps what was announced and repeats it by itself when a session comes back, so what was
 announced before and is no longer wanted must be withdrawn then.
+
+One prefix is announced anew only once ExaBGP has written what it was told about it before: it
+queues by attributes, not by time, so that of two announcements in its queue the older one may go
+out last (ADR 0120). A withdrawal may follow at once.
 """
 
 from __future__ import annotations
@@ -15,19 +19,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bgp.event import Sent
+from bgp.export import Export
 from bgp.nlri import IPAddress, Prefix
 from bgp.speaker import commands
+
+Wanted = Mapping[IPAddress, tuple[frozenset[int], Mapping[Prefix, Export]]]
+"""Per peer its families, and each prefix with what goes along with it."""
 
 
 @dataclass(slots=True)
 class _Peer:
     families: frozenset[int] = frozenset()
-    wanted: frozenset[Prefix] = frozenset()
-    told: set[Prefix] = field(default_factory=set)
+    wanted: Mapping[Prefix, Export] = field(default_factory=dict)
+    told: dict[Prefix, Export] = field(default_factory=dict)
     """What ExaBGP's cache holds for this peer, whether the session is up or not."""
     next_hop: IPAddress | None = None
     """Our end of the session; None while it is down."""
-    sent: set[Prefix] = field(default_factory=set)
+    sent: dict[Prefix, Export | None] = field(default_factory=dict)
+    """What went out on this session; None for what was not wanted that way."""
+    awaited: set[Prefix] = field(default_factory=set)
+    """About these ExaBGP was told something that it has not written yet."""
+    has_more: bool = False
+    """Something is to be said once what is awaited has been written."""
+    asked_ends: set[int] = field(default_factory=set)
     ends: set[int] = field(default_factory=set)
 
     @property
@@ -35,7 +49,24 @@ class _Peer:
         """Tell whether the peer was sent exactly what is wanted; true of a session that is down."""
         if self.next_hop is None:
             return True
-        return self.sent == self.wanted and self.ends >= self.families
+        if self.awaited or self.ends < self.families:
+            return False
+        return self.sent == self.wanted
+
+    def begin(self, next_hop: IPAddress) -> dict[Prefix, Export]:
+        """Note a new session, and give what is to be said before anything else.
+
+        ExaBGP repeats what it was told, with the attributes of that time; what it was told while
+        it still has another configuration of the peer it may have forgotten. So it is told again.
+        """
+        self.next_hop = next_hop
+        self.sent.clear()
+        self.ends.clear()
+        self.asked_ends.clear()
+        told = self.told.items()
+        self.awaited = {p for p, export in told if self.wanted.get(p, export) != export}
+        self.told = {p: export for p, export in told if p in self.awaited or p not in self.wanted}
+        return {p: self.told[p] for p in self.awaited if p in self.wanted}
 
 
 class AdjRibOut:
@@ -44,31 +75,23 @@ class AdjRibOut:
     def __init__(self) -> None:
         self._peers: dict[IPAddress, _Peer] = {}
 
-    def want(self, wanted: Mapping[IPAddress, tuple[frozenset[int], frozenset[Prefix]]]) -> bytes:
-        """Take per peer its families and prefixes; a peer that is missing shall have none."""
+    def want(self, wanted: Wanted) -> bytes:
+        """Take what every peer shall have; a peer that is missing shall have nothing."""
         lines = []
         for address, (families, prefixes) in wanted.items():
             peer = self._peers.setdefault(address, _Peer())
             peer.families, peer.wanted = families, prefixes
         for address, peer in self._peers.items():
             if address not in wanted:
-                peer.families, peer.wanted = frozenset(), frozenset()
-            lines.append(self._difference(address, peer))
+                peer.families, peer.wanted = frozenset(), {}
+            lines.append(_say(address, peer))
         return b"".join(lines)
 
     def session_up(self, address: IPAddress, next_hop: IPAddress) -> bytes:
         """Give what to say on a new session: withdrawals, announcements, End-of-RIB."""
         peer = self._peers.setdefault(address, _Peer())
-        peer.next_hop = next_hop
-        peer.sent.clear()
-        peer.ends.clear()
-        replayed, peer.told = peer.told - peer.wanted, set(peer.wanted)
-        lines = [
-            commands.withdraw(address, next_hop, replayed),
-            commands.announce(address, next_hop, peer.wanted),
-            *(commands.end_of_rib(address, family) for family in sorted(peer.families)),
-        ]
-        return b"".join(lines)
+        before = peer.begin(next_hop)
+        return commands.announce(address, next_hop, before) + _say(address, peer)
 
     def session_down(self, address: IPAddress) -> None:
         """Note that nothing can be said to the peer any more."""
@@ -76,15 +99,27 @@ class AdjRibOut:
         if peer is not None:
             peer.next_hop = None
 
-    def confirm(self, address: IPAddress, event: Sent) -> None:
-        """Note what ExaBGP has written to the connection."""
+    def confirm(self, address: IPAddress, event: Sent) -> bytes:
+        """Note what ExaBGP has written to the connection; give what can be said now."""
         peer = self._peers.get(address)
         if peer is None:
-            return
-        peer.sent.difference_update(event.withdrawn)
-        peer.sent.update(event.announced)
+            return b""
+        for prefix in event.withdrawn:
+            peer.sent.pop(prefix, None)
+            if prefix not in peer.told:
+                peer.awaited.discard(prefix)
+        for prefix in event.announced:
+            told = peer.told.get(prefix)
+            if told is None or event.attributes is None:
+                peer.sent[prefix] = None
+            elif told.is_what_was_sent(event.attributes):
+                peer.sent[prefix] = told
+                peer.awaited.discard(prefix)
+            else:
+                peer.sent[prefix] = None
         if event.end_of_rib is not None:
             peer.ends.add(event.end_of_rib)
+        return _say(address, peer) if peer.has_more else b""
 
     def forget(self, address: IPAddress) -> None:
         """Drop a peer that ExaBGP no longer knows."""
@@ -104,11 +139,25 @@ class AdjRibOut:
             return all(peer.is_settled for peer in self._peers.values())
         return address not in self._peers or self._peers[address].is_settled
 
-    def _difference(self, address: IPAddress, peer: _Peer) -> bytes:
-        if peer.next_hop is None:
-            return b""
-        gone, new = peer.told - peer.wanted, peer.wanted - peer.told
-        peer.told = set(peer.wanted)
-        return commands.withdraw(address, peer.next_hop, gone) + commands.announce(
-            address, peer.next_hop, new
-        )
+
+def _say(address: IPAddress, peer: _Peer) -> bytes:
+    """Give what leads from what was told to what is wanted, as far as it can be said now."""
+    if peer.next_hop is None:
+        return b""
+    gone = peer.told.keys() - peer.wanted.keys()
+    new = {p: export for p, export in peer.wanted.items() if peer.told.get(p) != export}
+    now = {p: export for p, export in new.items() if p not in peer.awaited}
+    for prefix in gone:
+        del peer.told[prefix]
+    peer.told |= now
+    peer.awaited |= gone | now.keys()
+    peer.has_more = len(now) < len(new)
+    lines = [
+        commands.withdraw(address, peer.next_hop, gone),
+        commands.announce(address, peer.next_hop, now),
+    ]
+    if not peer.has_more:
+        ends = sorted(peer.families - peer.asked_ends)
+        peer.asked_ends.update(ends)
+        lines += [commands.end_of_rib(address, family) for family in ends]
+    return b"".join(lines)

@@ -7,8 +7,9 @@ whenever ExaBGP does not know its own address (after a reload with `local-addres
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
+from bgp.export import Export, words
 from bgp.nlri import IPAddress, Prefix
 
 HEARTBEAT = b"version\n"
@@ -18,14 +19,21 @@ MAX_PREFIXES_PER_LINE = 400
 """ExaBGP reads a command in pieces of 16 KiB and refuses one above 1 MiB."""
 
 
-def announce(peer: IPAddress, next_hop: IPAddress, prefixes: Iterable[Prefix]) -> bytes:
+def announce(peer: IPAddress, next_hop: IPAddress, exports: Mapping[Prefix, Export]) -> bytes:
     """Announce the prefixes, which share one next hop, to the peer."""
-    return _attributes("announce", peer, next_hop, sorted(prefixes))
+    shared: dict[Export, list[Prefix]] = {}
+    for prefix in sorted(exports):
+        shared.setdefault(exports[prefix], []).append(prefix)
+    return b"".join(
+        _attributes(f"neighbor {peer} announce attributes next-hop {next_hop}{_rest(e)}", prefixes)
+        for e, prefixes in shared.items()
+    )
 
 
 def withdraw(peer: IPAddress, next_hop: IPAddress, prefixes: Iterable[Prefix]) -> bytes:
     """Withdraw the prefixes from the peer; harmless for what was never announced."""
-    return _attributes("withdraw", peer, next_hop, sorted(prefixes))
+    head = f"neighbor {peer} withdraw attributes next-hop {next_hop}"
+    return _attributes(head, sorted(prefixes))
 
 
 def end_of_rib(peer: IPAddress, family: int) -> bytes:
@@ -43,11 +51,25 @@ def notify(peer: IPAddress, code: int, subcode: int) -> bytes:
     return f"neighbor {peer} notify {code} {subcode}\n".encode()
 
 
-def _attributes(
-    verb: str, peer: IPAddress, next_hop: IPAddress, prefixes: Sequence[Prefix]
-) -> bytes:
+def _rest(export: Export) -> str:
+    """Write the attributes beside the next hop; with a space before each."""
+    parts = []
+    if export.as_path:
+        parts.append(f" as-path [ {' '.join(map(str, export.as_path))} ]")
+    if export.med is not None:
+        parts.append(f" med {export.med}")
+    if export.local_preference is not None:
+        parts.append(f" local-preference {export.local_preference}")
+    if export.communities:
+        parts.append(f" community [ {' '.join(words(export.communities))} ]")
+    if export.large_communities:
+        parts.append(f" large-community [ {' '.join(words(export.large_communities))} ]")
+    return "".join(parts)
+
+
+def _attributes(head: str, prefixes: Iterable[Prefix]) -> bytes:
     return b"".join(
-        f"neighbor {peer} {verb} attributes next-hop {next_hop} nlri {' '.join(chunk)}\n".encode()
+        f"{head} nlri {' '.join(chunk)}\n".encode()
         for chunk in _chunks([str(prefix) for prefix in prefixes])
     )
 

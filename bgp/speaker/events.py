@@ -159,7 +159,13 @@ def _update(neighbor: Json, peer: PeerId) -> Iterator[PeerEvent]:
     if received:
         yield Updated(peer=peer, changes=_changes(announced, withdrawn))
     else:
-        yield Sent(peer=peer, announced=tuple(announced), withdrawn=withdrawn)
+        yield Sent(
+            peer=peer,
+            announced=tuple(announced),
+            withdrawn=withdrawn,
+            # What goes out in one UPDATE differs in the next hop at most.
+            attributes=next(iter(announced.values()), None),
+        )
 
 
 def _changes(

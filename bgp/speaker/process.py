@@ -253,7 +253,7 @@ class Speaker:
         elif isinstance(event, SessionDown):
             self._out.session_down(self._roster.address(event.peer))
         elif isinstance(event, Sent):
-            self._out.confirm(self._roster.address(event.peer), event)
+            self._link.send(self._out.confirm(self._roster.address(event.peer), event))
         self._roster.note(event)
         self._heartbeat.expect_within(self._roster.shortest_hold_time_s)
         return event

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_address
 
+from bgp.announcing import exports
 from bgp.event import Direction, Event, Opened, SessionDown
+from bgp.export import Export
 from bgp.nlri import IPAddress, Prefix
 from bgp.peer import DEFAULT_PORT, PeerId, PeerSettings, SpeakerConfig
 from bgp.secret import Secret
@@ -83,9 +85,6 @@ class Roster:
     @staticmethod
     def wanted(
         config: SpeakerConfig,
-    ) -> dict[IPAddress, tuple[frozenset[int], frozenset[Prefix]]]:
+    ) -> dict[IPAddress, tuple[frozenset[int], dict[Prefix, Export]]]:
         """Give per peer its families and what it shall be told, as `AdjRibOut.want` takes it."""
-        return {
-            peer.address: (peer.families, frozenset(config.networks_for(peer)))
-            for peer in config.peers
-        }
+        return {peer.address: (peer.families, exports(config, peer)) for peer in config.peers}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import subprocess
+from typing import Any
 
 from tests.support.netns import Namespace
-from tests.support.router import Neighbor, RouterConfig
+from tests.support.router import Neighbor, RouterConfig, Seen
 from tests.support.wait import wait_until
 
 CONFIG = "/run/bird.conf"
@@ -63,6 +64,24 @@ class Bird:
         return any(
             "Neighbor graceful restart active" in self._show(f"protocols all {protocol}")
             for protocol in re.findall(r"\[(n\d+) ", self._show(f"route {prefix}"))
+        )
+
+    def seen(self, prefix: str) -> Seen:
+        """Return the attributes of the first path to the prefix."""
+        text = self._show(f"route {prefix} all")
+
+        def words(name: str) -> list[str]:
+            match = re.search(rf"BGP\.{name}: (.*)", text)
+            return match.group(1).replace(", ", ",").split() if match else []
+
+        def groups(name: str) -> tuple[Any, ...]:
+            return tuple(tuple(map(int, w.strip("()").split(","))) for w in words(name))
+
+        return Seen(
+            as_path=tuple(map(int, words("as_path"))),
+            med=next(map(int, words("med")), None),
+            communities=groups("community"),
+            large_communities=groups("large_community"),
         )
 
     def bfd(self, address: str) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.netns import Namespace
-from tests.support.router import Neighbor, RouterConfig
+from tests.support.router import Neighbor, RouterConfig, Seen
 from tests.support.wait import wait_until
 
 BINARIES = Path("/usr/lib/frr")
@@ -82,6 +82,24 @@ class Frr:
         """Tell whether the path to the prefix is kept over a graceful restart."""
         shown = self._json(f"show bgp {_family(prefix)} unicast {prefix} json")
         return any(path.get("stale", False) for path in shown.get("paths", []))
+
+    def seen(self, prefix: str) -> Seen:
+        """Return the attributes of the first path to the prefix."""
+        shown = self._json(f"show bgp {_family(prefix)} unicast {prefix} json")
+        if not shown.get("paths"):
+            return Seen()
+        path = shown["paths"][0]
+        # FRR calls 65535:0 by its name.
+        texts = path.get("community", {}).get("list", ())
+        known = {"gracefulShutdown": (65535, 0), "graceful-shutdown": (65535, 0)}
+        return Seen(
+            as_path=tuple(map(int, path["aspath"]["string"].split())),
+            med=path.get("metric"),
+            communities=tuple(known.get(t) or _numbers(t) for t in texts),
+            large_communities=tuple(
+                _numbers(text) for text in path.get("largeCommunity", {}).get("list", ())
+            ),
+        )
 
     def shut_down(self, address: str, message: str = "") -> None:
         """End the session administratively, with a text as of RFC 9003."""
@@ -186,6 +204,10 @@ def _profiles(intervals_ms: Iterable[int | None]) -> str:
         lines += [f" profile every-{interval_ms}", "  detect-multiplier 3"]
         lines += [f"  {way}-interval {interval_ms}" for way in ("transmit", "receive")]
     return "\n".join(lines) + "\n"
+
+
+def _numbers(text: str) -> Any:
+    return tuple(map(int, text.split(":")))
 
 
 def _family(text: str) -> str:

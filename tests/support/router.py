@@ -21,6 +21,16 @@ class Neighbor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The attributes of a path as a router shows them."""
+
+    as_path: tuple[int, ...] = ()
+    med: int | None = None
+    communities: tuple[tuple[int, int], ...] = ()
+    large_communities: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouterConfig:
     """A router with some neighbors, the routes it originates and where to write its files."""
 
@@ -44,6 +54,9 @@ class ForeignRouter(Protocol):
 
     def received(self, address: str) -> dict[str, str]:
         """Return prefix -> next hop of what the neighbor announced, stale paths included."""
+
+    def seen(self, prefix: str) -> Seen:
+        """Return the attributes of the only path to the prefix; empty if there is none."""
 
     def shut_down(self, address: str) -> None:
         """End the session administratively."""

@@ -66,9 +66,12 @@ class SpeakerHost:
         assert "error" not in answer, answer["error"]
         return answer
 
-    def configure(self, peers: list[dict[str, Any]], networks: list[str]) -> None:
-        """Hand over a configuration; peers as keyword arguments of PeerSettings."""
-        self.ask(do="configure", peers=peers, networks=networks)
+    def configure(self, peers: list[dict[str, Any]], networks: list[str], **rest: Any) -> None:
+        """Hand over a configuration; peers as keyword arguments of PeerSettings.
+
+        `rest` are further arguments of SpeakerConfig.
+        """
+        self.ask(do="configure", peers=peers, networks=networks, rest=rest)
 
     def state(self) -> Any:
         """Return everything the program knows."""
@@ -205,6 +208,7 @@ class _Program:
             router_id=IPv4Address("10.255.1.1"),
             peers=tuple(_peer(given) for given in request["peers"]),
             networks=tuple(Prefix.parse(network) for network in request["networks"]),
+            **request["rest"],
         )
         now = time.time()
         known, self._sessions = self._sessions, {}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from bgp.event import Sent
+from bgp.export import PLAIN, Export
 from bgp.nlri import Prefix
+from bgp.path import Attributes
 from bgp.peer import PeerId
 from bgp.speaker import commands
 from bgp.speaker.adjribout import AdjRibOut
@@ -13,21 +15,38 @@ from bgp.speaker.adjribout import AdjRibOut
 PEER = PeerId("tor1")
 TOR, NODE = ip_address("10.0.1.2"), ip_address("10.0.1.3")
 ONE, TWO = Prefix.parse("10.244.1.0/24"), Prefix.parse("10.244.9.0/24")
+MARKED = Export(communities=((65535, 0),))
 
 
 class TestCommands:
     def test_announce_and_withdraw(self) -> None:
-        assert commands.announce(TOR, NODE, [TWO, ONE]) == (
+        assert commands.announce(TOR, NODE, {TWO: PLAIN, ONE: PLAIN}) == (
             b"neighbor 10.0.1.2 announce attributes next-hop 10.0.1.3"
             b" nlri 10.244.1.0/24 10.244.9.0/24\n"
         )
         assert commands.withdraw(TOR, NODE, [ONE]) == (
             b"neighbor 10.0.1.2 withdraw attributes next-hop 10.0.1.3 nlri 10.244.1.0/24\n"
         )
-        assert commands.announce(TOR, NODE, []) == b""
+        assert commands.announce(TOR, NODE, {}) == b""
+
+    def test_attributes_are_written_out_and_prefixes_that_share_them_stand_together(self) -> None:
+        full = Export(
+            communities=((65535, 0), (65001, 7)),
+            large_communities=((65001, 1, 2),),
+            med=50,
+            as_path=(65201, 65201),
+            local_preference=0,
+        )
+
+        assert commands.announce(TOR, NODE, {TWO: full, ONE: PLAIN}).splitlines() == [
+            b"neighbor 10.0.1.2 announce attributes next-hop 10.0.1.3 nlri 10.244.1.0/24",
+            b"neighbor 10.0.1.2 announce attributes next-hop 10.0.1.3 as-path [ 65201 65201 ]"
+            b" med 50 local-preference 0 community [ 65001:7 65535:0 ]"
+            b" large-community [ 65001:1:2 ] nlri 10.244.9.0/24",
+        ]
 
     def test_long_lists_are_cut(self) -> None:
-        many = [Prefix(4, (11 << 24) + (i << 8), 24) for i in range(1000)]
+        many = {Prefix(4, (11 << 24) + (i << 8), 24): PLAIN for i in range(1000)}
 
         lines = commands.announce(TOR, NODE, many).splitlines()
 
@@ -38,13 +57,45 @@ class TestCommands:
         assert commands.end_of_rib(TOR, 6) == b"neighbor 10.0.1.2 announce eor ipv6 unicast\n"
 
 
-def sent(*announced: Prefix, withdrawn: tuple[Prefix, ...] = (), end: int | None = None) -> Sent:
-    return Sent(peer=PEER, announced=announced, withdrawn=withdrawn, end_of_rib=end)
+def attributes(export: Export = PLAIN) -> Attributes:
+    """Return what an UPDATE with this has, of an external session."""
+    return Attributes(
+        next_hop=NODE,
+        as_path=export.as_path or (65201,),
+        med=export.med,
+        communities=export.communities,
+        large_communities=export.large_communities,
+    )
+
+
+def sent(
+    *announced: Prefix,
+    withdrawn: tuple[Prefix, ...] = (),
+    end: int | None = None,
+    export: Export = PLAIN,
+) -> Sent:
+    return Sent(
+        peer=PEER,
+        announced=announced,
+        withdrawn=withdrawn,
+        end_of_rib=end,
+        attributes=attributes(export) if announced else None,
+    )
 
 
 class TestAdjRibOut:
-    def want(self, out: AdjRibOut, *prefixes: Prefix) -> bytes:
-        return out.want({TOR: (frozenset({4}), frozenset(prefixes))})
+    def want(self, out: AdjRibOut, *prefixes: Prefix, export: Export = PLAIN) -> bytes:
+        return out.want({TOR: (frozenset({4}), dict.fromkeys(prefixes, export))})
+
+    def established(self, *prefixes: Prefix) -> AdjRibOut:
+        """Return one whose peer has these prefixes and End-of-RIB."""
+        out = AdjRibOut()
+        self.want(out, *prefixes)
+        out.session_up(TOR, NODE)
+        out.confirm(TOR, sent(*prefixes))
+        out.confirm(TOR, sent(end=4))
+        assert out.is_settled(TOR)
+        return out
 
     def test_says_nothing_to_a_peer_that_is_down(self) -> None:
         out = AdjRibOut()
@@ -57,7 +108,7 @@ class TestAdjRibOut:
         self.want(out, ONE)
 
         assert out.session_up(TOR, NODE) == commands.announce(
-            TOR, NODE, [ONE]
+            TOR, NODE, {ONE: PLAIN}
         ) + commands.end_of_rib(TOR, 4)
         assert not out.is_settled()
         out.confirm(TOR, sent(ONE))
@@ -66,18 +117,49 @@ class TestAdjRibOut:
         assert out.is_settled()
 
     def test_changes_are_differences(self) -> None:
-        out = AdjRibOut()
-        self.want(out, ONE)
-        out.session_up(TOR, NODE)
+        out = self.established(ONE)
 
         assert self.want(out, ONE) == b""
         assert self.want(out, TWO) == commands.withdraw(TOR, NODE, [ONE]) + commands.announce(
-            TOR, NODE, [TWO]
+            TOR, NODE, {TWO: PLAIN}
         )
-        out.confirm(TOR, sent(ONE))
-        out.confirm(TOR, sent(end=4))
+        assert not out.is_settled()
         out.confirm(TOR, sent(TWO, withdrawn=(ONE,)))
         assert out.is_settled()
+
+    def test_other_attributes_are_a_difference_and_are_awaited(self) -> None:
+        out = self.established(ONE)
+
+        assert self.want(out, ONE, export=MARKED) == commands.announce(TOR, NODE, {ONE: MARKED})
+        assert not out.is_settled()
+        out.confirm(TOR, sent(ONE))
+        assert not out.is_settled(), "the community is not there yet"
+        out.confirm(TOR, sent(ONE, export=MARKED))
+        assert out.is_settled()
+        assert self.want(out, ONE) == commands.announce(TOR, NODE, {ONE: PLAIN})
+
+    def test_second_thoughts_wait_until_the_first_have_been_written(self) -> None:
+        out = self.established(ONE)
+        self.want(out, ONE, export=MARKED)
+
+        assert self.want(out, ONE) == b""
+        assert not out.is_settled()
+        assert out.confirm(TOR, sent(ONE, export=MARKED)) == commands.announce(
+            TOR, NODE, {ONE: PLAIN}
+        )
+        out.confirm(TOR, sent(ONE))
+        assert out.is_settled()
+
+    def test_withdrawal_waits_for_nothing_and_what_follows_it_does(self) -> None:
+        out = self.established(ONE)
+        self.want(out, ONE, export=MARKED)
+
+        assert self.want(out) == commands.withdraw(TOR, NODE, [ONE])
+        assert self.want(out, ONE) == b""
+        assert out.confirm(TOR, sent(ONE, export=MARKED)) == b""
+        assert out.confirm(TOR, sent(withdrawn=(ONE,))) == commands.announce(
+            TOR, NODE, {ONE: PLAIN}
+        )
 
     def test_what_exabgp_would_repeat_is_withdrawn(self) -> None:
         out = AdjRibOut()
@@ -89,13 +171,21 @@ class TestAdjRibOut:
         said = out.session_up(TOR, NODE)
 
         assert said.startswith(commands.withdraw(TOR, NODE, [ONE]))
-        assert commands.announce(TOR, NODE, [TWO]) in said
+        assert commands.announce(TOR, NODE, {TWO: PLAIN}) in said
+
+    def test_what_exabgp_repeats_with_old_attributes_is_corrected_before_end_of_rib(self) -> None:
+        out = self.established(ONE, TWO)
+        out.session_down(TOR)
+        self.want(out, ONE, TWO, export=MARKED)
+
+        assert out.session_up(TOR, NODE) == commands.announce(TOR, NODE, {ONE: PLAIN, TWO: PLAIN})
+        assert out.confirm(TOR, sent(ONE)) == commands.announce(TOR, NODE, {ONE: MARKED})
+        assert out.confirm(TOR, sent(TWO)) == commands.announce(
+            TOR, NODE, {TWO: MARKED}
+        ) + commands.end_of_rib(TOR, 4)
 
     def test_removed_peer_is_withdrawn_from(self) -> None:
-        out = AdjRibOut()
-        self.want(out, ONE)
-        out.session_up(TOR, NODE)
-        out.confirm(TOR, sent(ONE))
+        out = self.established(ONE)
 
         assert out.want({}) == commands.withdraw(TOR, NODE, [ONE])
         assert not out.is_settled(TOR)
@@ -103,7 +193,7 @@ class TestAdjRibOut:
         assert out.is_settled(TOR)
         out.forget(TOR)
         assert out.is_settled(TOR)
-        out.confirm(TOR, sent(ONE))
+        assert out.confirm(TOR, sent(ONE)) == b""
 
     def test_death_of_the_speaker_forgets_what_was_said(self) -> None:
         out = AdjRibOut()
@@ -111,4 +201,4 @@ class TestAdjRibOut:
         out.session_up(TOR, NODE)
         out.reset()
 
-        assert out.session_up(TOR, NODE).startswith(commands.announce(TOR, NODE, [ONE]))
+        assert out.session_up(TOR, NODE).startswith(commands.announce(TOR, NODE, {ONE: PLAIN}))

@@ -215,11 +215,15 @@ def test_sent_update() -> None:
     event = one(
         update(
             "send",
-            attribute={"origin": "igp"},
+            attribute={"origin": "igp", "community": [[65535, 0]]},
             announce={"ipv4 unicast": {"10.0.1.3": [{"nlri": "10.244.1.0/24"}]}},
         )
     )
-    assert event == Sent(peer=V4, announced=(Prefix.parse("10.244.1.0/24"),))
+    assert event == Sent(
+        peer=V4,
+        announced=(Prefix.parse("10.244.1.0/24"),),
+        attributes=Attributes(next_hop=ip_address("10.0.1.3"), communities=((65535, 0),)),
+    )
 
 
 @pytest.mark.parametrize(

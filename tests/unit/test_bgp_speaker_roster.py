@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 from bgp.event import Direction, Opened, SessionDown
+from bgp.export import PLAIN
 from bgp.nlri import Prefix
 from bgp.peer import PeerId, PeerSettings, SpeakerConfig
 from bgp.secret import Secret
@@ -92,4 +93,4 @@ def test_secrets_and_wanted() -> None:
     roster.take(given)
 
     assert roster.secrets == (Secret("a"),)
-    assert roster.wanted(given)[TOR1] == (frozenset({4}), frozenset(given.networks))
+    assert roster.wanted(given)[TOR1] == (frozenset({4}), dict.fromkeys(given.networks, PLAIN))

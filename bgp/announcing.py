@@ -1,0 +1,23 @@
+"""What each peer is announced, with which attributes. PURE."""
+
+from __future__ import annotations
+
+from bgp.export import PLAIN, Export, going_away
+from bgp.nlri import Prefix
+from bgp.peer import PeerSettings, SpeakerConfig
+
+
+def exports(config: SpeakerConfig, peer: PeerSettings) -> dict[Prefix, Export]:
+    """Give what the peer shall have from us, sorted by prefix."""
+    found = dict.fromkeys(config.networks_for(peer), PLAIN)
+    if config.going_away:
+        found = {
+            prefix: going_away(
+                export,
+                local_asn=peer.local_asn,
+                is_internal=peer.is_internal,
+                prepend=config.prepend,
+            )
+            for prefix, export in found.items()
+        }
+    return found
