@@ -41,7 +41,9 @@ class Attributes:
     """Path attributes of one or more prefixes."""
 
     next_hop: IPAddress
-    """As the peer sent it; of an IPv6 pair the one right for the peer (see `speaker.events`)."""
+    """As the peer sent it; of an IPv6 pair the one right for the peer (see `speaker.events`).
+
+    Of a peer by interface: its link-local address with the interface as zone."""
     as_path: tuple[int, ...] = ()
     """The sequences, nearest AS first."""
     as_sets: tuple[tuple[int, ...], ...] = ()

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NewType
 
 from bgp.bfd.settings import BfdProfile
+from bgp.ends import Ends, Remote, interface_of, remote_of
 from bgp.errors import PermanentError
 from bgp.nlri import IPV4, IPV6, IPAddress, Prefix
 from bgp.secret import Secret
@@ -28,6 +29,7 @@ MAX_RESTART_TIME_S = 4095
 MAX_PORT = 65535
 DEFAULT_PORT = 179
 MAX_TTL = 255
+INTERFACE_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,14}")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:%-]{0,62}")
 
 
@@ -62,12 +64,14 @@ class PeerSettings:
 
     name: PeerId
     address: IPAddress
+    """Of a peer by interface: link-local with the interface as its zone, as in fe80::1%eth1."""
     remote_asn: int
     local_asn: int
     local_address: IPAddress | None = None
     """Source address of the session; None lets the kernel choose."""
     families: frozenset[int] = frozenset()
-    """IPV4 and IPV6 unicast to exchange; empty means the family of `address`."""
+    """IPV4 and IPV6 unicast to exchange; empty means the family of `address`, or both families for
+    a peer by interface."""
     hold_time_s: int = 9
     """Proposed hold time; KEEPALIVEs go out at a third of what is negotiated."""
     graceful_restart_s: int = 120
@@ -82,7 +86,8 @@ class PeerSettings:
 
     def __post_init__(self) -> None:
         if not self.families:
-            object.__setattr__(self, "families", frozenset({self.address.version}))
+            usual = {IPV4, IPV6} if self.interface else {self.address.version}
+            object.__setattr__(self, "families", frozenset(usual))
         for name, wrong, reason in self._rules():
             if wrong:
                 raise PeerError(self.name, name, reason)
@@ -93,6 +98,21 @@ class PeerSettings:
         return (
             ("name", not NAME_PATTERN.fullmatch(self.name), "letters, digits and _.:%- only"),
             ("address", _unusable(self.address), "not an address of one host"),
+            (
+                "address",
+                self.address.is_link_local and not self.interface,
+                "a link-local address alone names no peer; give its interface",
+            ),
+            (
+                "interface",
+                bool(self.interface) and not INTERFACE_PATTERN.fullmatch(self.interface or ""),
+                "not the name of an interface",
+            ),
+            (
+                "local_address",
+                bool(self.interface) and not (local is not None and local.is_link_local),
+                "a peer by interface needs our link-local address",
+            ),
             ("remote_asn", not 1 <= self.remote_asn <= MAX_ASN, f"not in 1..{MAX_ASN}"),
             ("local_asn", not 1 <= self.local_asn <= MAX_ASN, f"not in 1..{MAX_ASN}"),
             (
@@ -103,7 +123,7 @@ class PeerSettings:
             ("families", not self.families <= {IPV4, IPV6}, "only 4 and 6"),
             (
                 "families",
-                self.families != {self.address.version},
+                self.families != {self.address.version} and not self.interface,
                 "only the family of the peer's address is supported; use one peer per family",
             ),
             (
@@ -126,14 +146,35 @@ class PeerSettings:
         )
 
     @property
+    def interface(self) -> str | None:
+        """The link of a peer by interface; None for one by address."""
+        return interface_of(self.address)
+
+    @property
+    def remote(self) -> Remote:
+        """What ExaBGP knows the peer by; another one under the same name is another router."""
+        return remote_of(self.address, self.local_address)
+
+    @property
     def is_internal(self) -> bool:
         """Tell whether this is iBGP."""
         return self.remote_asn == self.local_asn
 
 
 def _unusable(address: IPAddress) -> bool:
-    zone = address.scope_id if isinstance(address, IPv6Address) else None
-    return bool(address.is_multicast or address.is_unspecified or zone)
+    zone = isinstance(address, IPv6Address) and address.scope_id
+    return bool(
+        address.is_multicast or address.is_unspecified or (zone and not address.is_link_local)
+    )
+
+
+def _twice(field_name: str, value: object) -> tuple[str, str]:
+    if isinstance(value, Ends):
+        return "interface", (
+            f"the addresses {value.peer} and {value.local} are those of another link, too, and the"
+            " speaker cannot tell the two apart: give the link another link-local address"
+        )
+    return field_name, f"{value} is used by two peers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,12 +193,12 @@ class SpeakerConfig:
     def __post_init__(self) -> None:
         if int(self.router_id) == 0:
             raise PeerError("", "router_id", "must not be 0.0.0.0 (RFC 6286)")
-        for name in ("name", "address"):
+        for name in ("name", "address", "remote"):
             seen: set[object] = set()
             for peer in self.peers:
                 value = getattr(peer, name)
                 if value in seen:
-                    raise PeerError(peer.name, name, f"{value} is used by two peers")
+                    raise PeerError(peer.name, *_twice(name, value))
                 seen.add(value)
 
     def networks_for(self, peer: PeerSettings) -> tuple[Prefix, ...]:

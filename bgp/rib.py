@@ -75,8 +75,8 @@ class Rib:
         for peer in peers.keys() - self._peers.keys():
             self._tables[peer] = families()
         for peer in peers.keys() & self._peers.keys():
-            # Another address under an old name is another router.
-            if peers[peer].address != self._peers[peer].address:
+            # Another address under an old name is another router, or another link to it.
+            if peers[peer].remote != self._peers[peer].remote:
                 self.drop(peer)
         changed = policy != self._policy
         old, self._peers, self._policy = self._peers, dict(peers), policy

@@ -52,8 +52,9 @@ class Negotiated(NamedTuple):
     families: frozenset[int]
     """IPV4 and IPV6 unicast; routes of others are ignored."""
     asn_size: int = 4
-    link_local: bool = False
-    """The peer's address is link-local: of a pair of next hops the link-local one counts."""
+    via: IPAddress | None = None
+    """The next hop of all routes whatever the message says: a peer by interface (RFC 8950 lets it
+    send its link-local address alone, twice, or beside a global or unspecified one)."""
 
 
 class Update(NamedTuple):
@@ -190,22 +191,28 @@ class UpdateReader:
             found, damage = split(block)
             if damage:
                 return damage
-            if len(hop) > _HALF:
-                hop = self._suitable_half(hop, link_local=negotiated.link_local)
-            return decode(found, asn_size=negotiated.asn_size, next_hop=self._address, reached=hop)
+            if len(hop) > _HALF and negotiated.via is None:
+                hop = self._suitable_half(hop)
+            via = negotiated.via
+            return decode(
+                found,
+                asn_size=negotiated.asn_size,
+                next_hop=self._address if via is None else lambda _: via,
+                reached=hop,
+            )
         except UnrecognizedError as error:
             raise _unrecognized(error) from None
         except DamagedError as error:
             return str(error)
 
-    def _suitable_half(self, pair: bytes, *, link_local: bool) -> bytes:
-        """Choose from a pair (RFC 2545 section 3), whatever the order: the peer's kind of address.
+    def _suitable_half(self, pair: bytes) -> bytes:
+        """Choose the global address of a pair (RFC 2545 section 3), whatever the order.
 
-        That is the address which its interface surely answers to.
+        That is the address which the interface of a peer with such an address surely answers to.
         """
         halves = pair[:_HALF], pair[_HALF:]
         for half in halves:
-            if any(half) and self._address(half).is_link_local == link_local:
+            if any(half) and not self._address(half).is_link_local:
                 return half
         return halves[0] if any(halves[0]) else halves[1]
 

@@ -18,12 +18,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bgp.ends import Remote
 from bgp.event import Sent
 from bgp.export import Export
 from bgp.nlri import IPAddress, Prefix
 from bgp.speaker import commands
 
-Wanted = Mapping[IPAddress, tuple[frozenset[int], Mapping[Prefix, Export]]]
+Wanted = Mapping[Remote, tuple[frozenset[int], Mapping[Prefix, Export]]]
 """Per peer its families, and each prefix with what goes along with it."""
 
 
@@ -70,38 +71,38 @@ class _Peer:
 
 
 class AdjRibOut:
-    """State of all peers, by address."""
+    """State of all peers, by what ExaBGP knows them by."""
 
     def __init__(self) -> None:
-        self._peers: dict[IPAddress, _Peer] = {}
+        self._peers: dict[Remote, _Peer] = {}
 
     def want(self, wanted: Wanted) -> bytes:
         """Take what every peer shall have; a peer that is missing shall have nothing."""
         lines = []
-        for address, (families, prefixes) in wanted.items():
-            peer = self._peers.setdefault(address, _Peer())
+        for remote, (families, prefixes) in wanted.items():
+            peer = self._peers.setdefault(remote, _Peer())
             peer.families, peer.wanted = families, prefixes
-        for address, peer in self._peers.items():
-            if address not in wanted:
+        for remote, peer in self._peers.items():
+            if remote not in wanted:
                 peer.families, peer.wanted = frozenset(), {}
-            lines.append(_say(address, peer))
+            lines.append(_say(remote, peer))
         return b"".join(lines)
 
-    def session_up(self, address: IPAddress, next_hop: IPAddress) -> bytes:
+    def session_up(self, remote: Remote, next_hop: IPAddress) -> bytes:
         """Give what to say on a new session: withdrawals, announcements, End-of-RIB."""
-        peer = self._peers.setdefault(address, _Peer())
+        peer = self._peers.setdefault(remote, _Peer())
         before = peer.begin(next_hop)
-        return commands.announce(address, next_hop, before) + _say(address, peer)
+        return commands.announce(remote, next_hop, before) + _say(remote, peer)
 
-    def session_down(self, address: IPAddress) -> None:
+    def session_down(self, remote: Remote) -> None:
         """Note that nothing can be said to the peer any more."""
-        peer = self._peers.get(address)
+        peer = self._peers.get(remote)
         if peer is not None:
             peer.next_hop = None
 
-    def confirm(self, address: IPAddress, event: Sent) -> bytes:
+    def confirm(self, remote: Remote, event: Sent) -> bytes:
         """Note what ExaBGP has written to the connection; give what can be said now."""
-        peer = self._peers.get(address)
+        peer = self._peers.get(remote)
         if peer is None:
             return b""
         for prefix in event.withdrawn:
@@ -119,28 +120,28 @@ class AdjRibOut:
                 peer.sent[prefix] = None
         if event.end_of_rib is not None:
             peer.ends.add(event.end_of_rib)
-        return _say(address, peer) if peer.has_more else b""
+        return _say(remote, peer) if peer.has_more else b""
 
-    def forget(self, address: IPAddress) -> None:
+    def forget(self, remote: Remote) -> None:
         """Drop a peer that ExaBGP no longer knows."""
-        self._peers.pop(address, None)
+        self._peers.pop(remote, None)
 
     def reset(self) -> None:
         """Note that the speaker is gone and all it knew with it; the wanted state stays."""
         self._peers = {
-            address: _Peer(families=peer.families, wanted=peer.wanted)
-            for address, peer in self._peers.items()
+            remote: _Peer(families=peer.families, wanted=peer.wanted)
+            for remote, peer in self._peers.items()
             if peer.families
         }
 
-    def is_settled(self, address: IPAddress | None = None) -> bool:
+    def is_settled(self, remote: Remote | None = None) -> bool:
         """Tell whether the peer, or every peer, was sent exactly what is wanted."""
-        if address is None:
+        if remote is None:
             return all(peer.is_settled for peer in self._peers.values())
-        return address not in self._peers or self._peers[address].is_settled
+        return remote not in self._peers or self._peers[remote].is_settled
 
 
-def _say(address: IPAddress, peer: _Peer) -> bytes:
+def _say(remote: Remote, peer: _Peer) -> bytes:
     """Give what leads from what was told to what is wanted, as far as it can be said now."""
     if peer.next_hop is None:
         return b""
@@ -153,11 +154,11 @@ def _say(address: IPAddress, peer: _Peer) -> bytes:
     peer.awaited |= gone | now.keys()
     peer.has_more = len(now) < len(new)
     lines = [
-        commands.withdraw(address, peer.next_hop, gone),
-        commands.announce(address, peer.next_hop, now),
+        commands.withdraw(remote, peer.next_hop, gone),
+        commands.announce(remote, peer.next_hop, now),
     ]
     if not peer.has_more:
         ends = sorted(peer.families - peer.asked_ends)
         peer.asked_ends.update(ends)
-        lines += [commands.end_of_rib(address, family) for family in ends]
+        lines += [commands.end_of_rib(remote, family) for family in ends]
     return b"".join(lines)

@@ -8,9 +8,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from bgp.nlri import IPV4
+from bgp.nlri import IPV4, IPAddress
 from bgp.speaker.launch import Installation, LaunchError, SpeakerProcessSettings
 from bgp.speaker.output import Output
+from bgp.speaker.sockets import local_address
 
 LAST_BREATH_S = 0.1
 """How long a speaker may live on after its relay before we take it for left behind."""
@@ -107,3 +108,7 @@ class Child:
             return Path(f"/proc/{self.pid}/net/{table}").read_text()
         except OSError:
             return ""
+
+    def local_end(self, address: IPAddress, port: int) -> IPAddress | None:
+        """Give our end of the connection to this address and port, if there is one."""
+        return local_address(self.socket_table(address.version), (address, port))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from bgp.ends import Remote
 from bgp.export import Export, words
 from bgp.nlri import IPAddress, Prefix
 
@@ -19,7 +20,7 @@ MAX_PREFIXES_PER_LINE = 400
 """ExaBGP reads a command in pieces of 16 KiB and refuses one above 1 MiB."""
 
 
-def announce(peer: IPAddress, next_hop: IPAddress, exports: Mapping[Prefix, Export]) -> bytes:
+def announce(peer: Remote, next_hop: IPAddress, exports: Mapping[Prefix, Export]) -> bytes:
     """Announce the prefixes, which share one next hop, to the peer."""
     shared: dict[Export, list[Prefix]] = {}
     for prefix in sorted(exports):
@@ -30,23 +31,23 @@ def announce(peer: IPAddress, next_hop: IPAddress, exports: Mapping[Prefix, Expo
     )
 
 
-def withdraw(peer: IPAddress, next_hop: IPAddress, prefixes: Iterable[Prefix]) -> bytes:
+def withdraw(peer: Remote, next_hop: IPAddress, prefixes: Iterable[Prefix]) -> bytes:
     """Withdraw the prefixes from the peer; harmless for what was never announced."""
     head = f"neighbor {peer} withdraw attributes next-hop {next_hop}"
     return _attributes(head, sorted(prefixes))
 
 
-def end_of_rib(peer: IPAddress, family: int) -> bytes:
+def end_of_rib(peer: Remote, family: int) -> bytes:
     """Send End-of-RIB after everything announced so far (RFC 4724 section 2)."""
     return f"neighbor {peer} announce eor ipv{family} unicast\n".encode()
 
 
-def reset(peer: IPAddress) -> bytes:
+def reset(peer: Remote) -> bytes:
     """End the session and dial again; with graceful restart without a NOTIFICATION."""
     return f"neighbor {peer} teardown 4\n".encode()
 
 
-def notify(peer: IPAddress, code: int, subcode: int) -> bytes:
+def notify(peer: Remote, code: int, subcode: int) -> bytes:
     """End the session with a NOTIFICATION; only our launcher's ExaBGP knows the command."""
     return f"neighbor {peer} notify {code} {subcode}\n".encode()
 

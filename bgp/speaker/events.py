@@ -5,8 +5,8 @@ for that line, never another exception.
 
 Next hops: an IPv6 next hop may come as a pair, global and link-local (RFC 2545 section 3);
 ExaBGP then lists every prefix twice, under each half, and does not say which is which. A peer
-with a global address is given the global half, a link-local peer the link-local one: that is
-the address its interface surely answers to.
+with a global address is given the global half: that is the address its interface surely answers
+to. What a peer by interface announces goes via that peer on that interface, whatever it says.
 
 Source of the format: exabgp/reactor/api/response/json.py and the json() of the attributes.
 """
@@ -46,6 +46,7 @@ _DIRECTIONS = {"send": Direction.SENT, "receive": Direction.RECEIVED}
 _ORIGINS = {"igp": Origin.IGP, "egp": Origin.EGP, "incomplete": Origin.INCOMPLETE}
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 
+_NOWHERE: Mapping[PeerId, IPAddress] = {}
 # JSON as it was decoded; each use checks what it takes.
 Json = Any
 
@@ -62,9 +63,12 @@ class EventError(BgpError):
         return f"cannot read the speaker's line {self.line!r}: {self.reason}"
 
 
-def parse(line: bytes, peers: Mapping[str, PeerId]) -> tuple[Event, ...]:
-    """Read one line. `peers` maps a peer's address as text to its id; others get the address.
+def parse(
+    line: bytes, peers: Mapping[str, PeerId], via: Mapping[PeerId, IPAddress] = _NOWHERE
+) -> tuple[Event, ...]:
+    """Read one line. `peers` maps a peer's name (`ends.name_of`) to its id; others get the address.
 
+    `via` has the next hop of all that a peer by interface announces.
     Kinds of messages that nobody needs give no event. Raises EventError, nothing else.
     """
     if line.startswith(b"exabgp "):
@@ -78,8 +82,10 @@ def parse(line: bytes, peers: Mapping[str, PeerId]) -> tuple[Event, ...]:
         if reader is None:
             return ()
         neighbor = message["neighbor"]
-        address = neighbor["address"]["peer"]
-        peer = peers.get(address) or PeerId(str(ip_address(address)))
+        address, local = neighbor["address"]["peer"], neighbor["address"].get("local")
+        peer = peers.get(address) or peers.get(f"{address} {local}")
+        peer = peer or PeerId(str(ip_address(address)))
+        neighbor["via"] = via.get(peer)
         return tuple(reader(neighbor, peer))
     except PrefixError as error:
         raise EventError(line, str(error)) from error
@@ -153,7 +159,7 @@ def _update(neighbor: Json, peer: PeerId) -> Iterator[PeerEvent]:
         return
     update = message["update"]
     withdrawn = _withdrawn(update.get("withdraw", {}))
-    announced = _announced(update, neighbor["address"]["peer"])
+    announced = _announced(update, neighbor["address"]["peer"], neighbor["via"])
     if announced:
         withdrawn = tuple(prefix for prefix in withdrawn if prefix not in announced)
     if received:
@@ -205,7 +211,7 @@ def _withdrawn(families: Json) -> tuple[Prefix, ...]:
     )
 
 
-def _announced(update: Json, peer_address: str) -> dict[Prefix, Attributes]:
+def _announced(update: Json, peer_address: str, via: IPAddress | None) -> dict[Prefix, Attributes]:
     announced: dict[Prefix, Attributes] = {}
     attributes = update.get("attribute", {})
     for name, by_next_hop in update.get("announce", {}).items():
@@ -216,7 +222,7 @@ def _announced(update: Json, peer_address: str) -> dict[Prefix, Attributes]:
             hops.sort(key=lambda hop: _suits(hop[0], peer_address))
         for next_hop, entries in hops:
             # The best suited half comes last and wins.
-            shared = _attributes(attributes, next_hop)
+            shared = _attributes(attributes, next_hop if via is None else via)
             for entry in entries:
                 announced[Prefix.parse_masked(entry["nlri"])] = shared
     return announced

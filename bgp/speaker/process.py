@@ -7,10 +7,8 @@ asks it for a sign of life, and kills it when there is none.
 The speaker is only ever ended by SIGKILL. Then it says nothing to anybody, the kernel closes
 its connections, and the peers keep our routes for the restart time (RFC 4724): the same path
 for a planned restart as for a crash, so that the tested one is the only one. Leaving for good
-is explicit: `configure` with no networks, wait for `is_settled`, `stop`.
-
-All methods belong to one thread, which must live as long as the process: its end is the parent
-death signal of the child.
+is explicit: `configure` with no networks, wait for `is_settled`, `stop`. All methods belong to one
+thread, which must live as long as the process: its end is the parent death signal of the child.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from bgp.ends import address_of
 from bgp.event import (
     Alive,
     ConfigApplied,
@@ -44,7 +43,7 @@ from bgp.speaker.output import Answer
 from bgp.speaker.reader import Reader
 from bgp.speaker.render import render
 from bgp.speaker.roster import Roster
-from bgp.speaker.sockets import local_address, unacknowledged_bytes
+from bgp.speaker.sockets import unacknowledged_bytes
 from bgp.speaker.supervision import RELOAD_RETRY_S, Backoff, Heartbeat, Reload
 
 __all__ = ["DEFAULT_UID", "Speaker", "SpeakerProcessSettings"]
@@ -94,12 +93,14 @@ class Speaker:
         if text != self._text:
             write(self._settings.config_path, text.encode("ascii"), 0o440, self._settings.gid)
         self._config, self._text = config, text
-        renamed = self._roster.take(config)
+        anew = self._roster.take(config)
         self._heartbeat.expect_within(self._roster.shortest_hold_time_s)
         now = time.monotonic()
         self._reload.want(text, now)
+        for remote in anew:
+            self._out.session_down(remote)
+            self._link.send(commands.reset(remote))
         self._link.send(self._out.want(self._roster.wanted(config)))
-        self._link.send(b"".join(commands.reset(address) for address in renamed))
         if self._child is None and self._start_at is None:
             self._start_at = now
         self._start_if_due(now)
@@ -150,7 +151,7 @@ class Speaker:
 
     def reset(self, peer: PeerId) -> None:
         """End the peer's session without a NOTIFICATION and dial anew at once."""
-        self._link.send(commands.reset(self._roster.address(peer)))
+        self._link.send(commands.reset(self._roster.remote(peer)))
 
     def pending_bytes(self) -> int:
         """Count bytes that our peers have not acknowledged yet; 0 when there is no child."""
@@ -208,9 +209,10 @@ class Speaker:
                 self._reload.refused()
                 events.append(ConfigRejected(reason=child.output.last_line))
             elif self._reload.confirmed():
-                for address in self._roster.leaving:
-                    self._out.forget(address)
-                self._roster.leaving = frozenset()
+                for remote in self._roster.leaving:
+                    self._out.forget(remote)
+                self._link.send(b"".join(commands.reset(r) for r in self._roster.moved))
+                self._roster.leaving = self._roster.moved = frozenset()
                 events.append(ConfigApplied())
 
     def _begin_if_ready(self, child: Child, now: float, events: list[Event]) -> None:
@@ -228,11 +230,11 @@ class Speaker:
             return
         for item in self._link.take():
             self._heartbeat.heard(now)
-            for event in self._reader.read(item, self._roster.ids):
+            for event in self._reader.read(item, self._roster.ids, self._roster.via):
                 if isinstance(event, Refused):
-                    address = self._roster.address(event.peer)
-                    self._link.send(commands.notify(address, event.code, event.subcode))
-                elif not isinstance(event, Alive):
+                    remote = self._roster.remote(event.peer)
+                    self._link.send(commands.notify(remote, event.code, event.subcode))
+                elif not (isinstance(event, Alive) or self._roster.is_old(event)):
                     events.append(self._take(child, event))
 
     def _take(self, child: Child, event: Event) -> Event:
@@ -240,20 +242,19 @@ class Speaker:
         if isinstance(event, Updated):
             return event
         if isinstance(event, SessionUp):
-            address = self._roster.address(event.peer)
+            remote = self._roster.remote(event.peer)
             if event.local_address is None:
-                remote = (address, self._roster.port(address))
-                found = local_address(child.socket_table(address.version), remote)
-                event = dataclasses.replace(event, local_address=found)
+                end = child.local_end(address_of(remote), self._roster.port(remote))
+                event = dataclasses.replace(event, local_address=end)
             if event.local_address is None:
                 # The connection has gone again, or nothing can be announced on it: dial anew.
-                self._link.send(commands.reset(address))
+                self._link.send(commands.reset(remote))
             else:
-                self._link.send(self._out.session_up(address, event.local_address))
+                self._link.send(self._out.session_up(remote, event.local_address))
         elif isinstance(event, SessionDown):
-            self._out.session_down(self._roster.address(event.peer))
+            self._out.session_down(self._roster.remote(event.peer))
         elif isinstance(event, Sent):
-            self._link.send(self._out.confirm(self._roster.address(event.peer), event))
+            self._link.send(self._out.confirm(self._roster.remote(event.peer), event))
         self._roster.note(event)
         self._heartbeat.expect_within(self._roster.shortest_hold_time_s)
         return event
@@ -273,8 +274,7 @@ class Speaker:
             self._link.send(b"")
 
     def _bury_if_dead(self, child: Child, now: float, events: list[Event]) -> None:
-        status = child.status()
-        if status is None:
+        if (status := child.status()) is None:
             return
         self._start_at = self._backoff.ended(now)
         reason, delay_s = child.explain(status), self._start_at - now
@@ -294,6 +294,6 @@ class Speaker:
     def _reload_if_due(self, now: float) -> None:
         if self._child is None or not self._child.is_serving:
             return
-        may_start = all(self._out.is_settled(address) for address in self._roster.leaving)
+        may_start = all(self._out.is_settled(remote) for remote in self._roster.leaving)
         if self._reload.is_due(now, may_start=may_start):
             self._child.reload()

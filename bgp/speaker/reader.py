@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 
 from bgp.event import Change, Connected, EndOfRib, Event, Refused, SessionDown, Updated
+from bgp.nlri import IPAddress
 from bgp.peer import PeerId
 from bgp.speaker.events import EventError, parse
 from bgp.speaker.launcher.frame import FAMILY_FLAGS, FOUR_OCTET_ASNS
@@ -20,6 +21,7 @@ from bgp.update import UPDATE_ERROR, Negotiated, UpdateError, UpdateReader
 log = logging.getLogger(__name__)
 
 _HEADER_BYTES = 19
+_NOWHERE: Mapping[PeerId, IPAddress] = {}
 
 
 class _Session:
@@ -27,13 +29,13 @@ class _Session:
 
     __slots__ = ("flags", "negotiated", "reader", "refused")
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: Frame, via: IPAddress | None) -> None:
         self.flags = frame.flags
         self.reader = UpdateReader()
         self.negotiated = Negotiated(
             families=frozenset(f for f, flag in FAMILY_FLAGS.items() if frame.flags & flag),
             asn_size=4 if frame.flags & FOUR_OCTET_ASNS else 2,
-            link_local=ip_address(frame.address).is_link_local,
+            via=via,
         )
         self.refused = False
 
@@ -48,12 +50,20 @@ class Reader:
         """Forget all sessions: the speaker is gone."""
         self._sessions.clear()
 
-    def read(self, item: bytes | Frame, peers: Mapping[str, PeerId]) -> tuple[Event, ...]:
-        """Read a line or a frame; `peers` as in `events.parse`. What cannot be read is logged."""
+    def read(
+        self,
+        item: bytes | Frame,
+        peers: Mapping[str, PeerId],
+        via: Mapping[PeerId, IPAddress] = _NOWHERE,
+    ) -> tuple[Event, ...]:
+        """Read a line or a frame; `peers` and `via` as in `events.parse`.
+
+        What cannot be read is logged.
+        """
         try:
             if isinstance(item, Frame):
-                return self._read_frame(item, peers)
-            events = parse(item, peers)
+                return self._read_frame(item, peers, via)
+            events = parse(item, peers, via)
         except EventError as error:
             log.warning("speaker line not understood", extra={"reason": str(error)})
             return ()
@@ -62,17 +72,24 @@ class Reader:
                 self._sessions.pop(event.peer, None)
         return events
 
-    def _read_frame(self, frame: Frame, peers: Mapping[str, PeerId]) -> tuple[Event, ...]:
+    def _read_frame(
+        self, frame: Frame, peers: Mapping[str, PeerId], via: Mapping[PeerId, IPAddress]
+    ) -> tuple[Event, ...]:
         try:
-            peer = peers.get(frame.address) or PeerId(str(ip_address(frame.address)))
+            peer = _peer_of(frame, peers)
             session = self._sessions.get(peer)
             if session is None or session.flags != frame.flags:
-                session = self._sessions[peer] = _Session(frame)
+                session = self._sessions[peer] = _Session(frame, via.get(peer))
         except ValueError as error:
             raise EventError(frame.messages, str(error)) from error
         if session.refused:
             return ()
         return tuple(_read_messages(frame.messages, peer, session))
+
+
+def _peer_of(frame: Frame, peers: Mapping[str, PeerId]) -> PeerId:
+    address = frame.address.partition(" ")[0]
+    return peers.get(address) or peers.get(frame.address) or PeerId(str(ip_address(address)))
 
 
 def _read_messages(messages: bytes, peer: PeerId, session: _Session) -> list[Event]:

@@ -17,7 +17,8 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from bgp.nlri import IPAddress
+from bgp.ends import without_zone
+from bgp.nlri import IPV4, IPV6, IPAddress
 from bgp.peer import DEFAULT_PORT, PeerError, PeerSettings, SpeakerConfig
 
 API_PROCESS = "agent"
@@ -37,14 +38,16 @@ def render(config: SpeakerConfig, relay_command: tuple[PurePosixPath | str, ...]
     ]
     parts += [
         _peer(config, peer)
-        for peer in sorted(config.peers, key=lambda p: (p.address.version, int(p.address)))
+        for peer in sorted(
+            config.peers, key=lambda p: (p.address.version, int(p.address), p.interface or "")
+        )
     ]
     return "\n".join(parts)
 
 
 def _peer(config: SpeakerConfig, peer: PeerSettings) -> str:
     lines = [
-        f"neighbor {_address(peer.address)} {{",
+        f"neighbor {_address(without_zone(peer.address))} {{",
         f"    router-id {_address(config.router_id)};",
         f"    local-address {_address(peer.local_address) if peer.local_address else 'auto'};",
         f"    local-as {peer.local_asn};",
@@ -53,6 +56,9 @@ def _peer(config: SpeakerConfig, peer: PeerSettings) -> str:
         "    adj-rib-in false;",
         "    manual-eor true;",
     ]
+    if peer.interface is not None:
+        # A plain word: PeerSettings has checked it.
+        lines.append(f"    source-interface {peer.interface};")
     if peer.port != DEFAULT_PORT:
         lines.append(f"    connect {peer.port};")
     if peer.multihop_ttl is not None:
@@ -64,9 +70,13 @@ def _peer(config: SpeakerConfig, peer: PeerSettings) -> str:
         lines += [f"    md5-password {word};", "    md5-base64 true;"]
     families = "".join(f" ipv{family} unicast;" for family in sorted(peer.families))
     restart = f" graceful-restart {peer.graceful_restart_s};" if peer.graceful_restart_s else ""
+    # RFC 8950; only what the link has is an IPv6 address, so IPv4 routes need one, too.
+    extended = peer.address.version == IPV6 and IPV4 in peer.families
+    nexthop = " nexthop enable;" if extended else ""
     lines += [
         f"    family {{{families} }}",
-        f"    capability {{ route-refresh enable;{restart} }}",
+        *(["    nexthop { ipv4 unicast ipv6; }"] if extended else []),
+        f"    capability {{ route-refresh enable;{restart}{nexthop} }}",
         "    api {",
         f"        processes [ {API_PROCESS} ];",
         "        neighbor-changes;",
@@ -79,8 +89,7 @@ def _peer(config: SpeakerConfig, peer: PeerSettings) -> str:
 
 
 def _address(address: IPAddress) -> str:
-    # An `ipaddress` object prints hexadecimal digits, dots and colons; a zone id was refused
-    # by PeerSettings.
+    # An `ipaddress` object without a zone prints hexadecimal digits, dots and colons.
     return str(address)
 
 

@@ -1,4 +1,7 @@
-"""Roster: who the configured peers are, for a speaker that knows only addresses. PURE."""
+"""Roster: who the configured peers are, for a speaker that knows only addresses. PURE.
+
+A peer by interface is known by both ends of its session (`bgp.ends`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 
 from bgp.announcing import exports
-from bgp.event import Direction, Event, Opened, SessionDown
+from bgp.ends import Remote, address_of, name_of
+from bgp.event import Connected, Direction, Event, Opened, SessionDown
 from bgp.export import Export
 from bgp.nlri import IPAddress, Prefix
 from bgp.peer import DEFAULT_PORT, PeerId, PeerSettings, SpeakerConfig
@@ -19,49 +23,75 @@ class Roster:
 
     def __init__(self) -> None:
         self._peers: tuple[PeerSettings, ...] = ()
-        self._hold_times: dict[IPAddress, int] = {}
+        self._hold_times: dict[Remote, int] = {}
         self.ids: Mapping[str, PeerId] = {}
-        """Address as text -> id, as `events.parse` wants it."""
-        self.leaving: frozenset[IPAddress] = frozenset()
+        """What the speaker calls a peer (`ends.name_of`) -> id, as `events.parse` wants it."""
+        self.via: Mapping[PeerId, IPAddress] = {}
+        """Of peers by interface: the next hop of whatever they announce."""
+        self.leaving: frozenset[Remote] = frozenset()
         """Peers that the running ExaBGP may still know, but shall not."""
+        self.moved: frozenset[Remote] = frozenset()
+        """Peers now on another link: with the next configuration ExaBGP must dial anew."""
+        self._former: frozenset[PeerId] = frozenset()
+        """Peers that left and came back: until they connect, what is told of them is old."""
 
-    def take(self, config: SpeakerConfig) -> tuple[IPAddress, ...]:
-        """Take a new configuration and give the addresses whose peer was renamed.
+    def take(self, config: SpeakerConfig) -> tuple[Remote, ...]:
+        """Take a new configuration and give the peers whose session must begin anew.
 
-        ExaBGP knows no names: the session of a renamed peer would go on, and all that was
-        learned under the old name would be missing under the new one.
+        Those that were renamed: ExaBGP knows no names, so the session would go on, and all that
+        was learned under the old name would be missing under the new one. And those that come
+        back before ExaBGP let go of them (a link that lost its carrier for a moment).
         """
-        renamed = tuple(
-            peer.address
+        anew = tuple(
+            peer.remote
             for peer in config.peers
-            if self.ids.get(str(peer.address), peer.name) != peer.name
+            if self.ids.get(name_of(peer.remote), peer.name) != peer.name
+            or peer.remote in self.leaving
         )
-        before = self.leaving.union(peer.address for peer in self._peers)
+        back = {peer.name for peer in config.peers if peer.remote in self.leaving}
+        links = {peer.remote: peer.interface for peer in self._peers}
+        before = self.leaving.union(links)
         self._peers = config.peers
-        self.ids = {str(peer.address): peer.name for peer in config.peers}
-        self.leaving = before.difference(peer.address for peer in config.peers)
-        return renamed
+        self.ids = {name_of(peer.remote): peer.name for peer in config.peers}
+        self.via = {peer.name: peer.address for peer in config.peers if peer.interface}
+        # ExaBGP does not look at the interface when it compares configurations.
+        self.moved |= {
+            p.remote for p in config.peers if links.get(p.remote) not in (None, p.interface)
+        }
+        self.leaving = before.difference(peer.remote for peer in config.peers)
+        self._former = (self._former & set(self.ids.values())) | back
+        return anew
+
+    def is_old(self, event: Event) -> bool:
+        """Tell whether the event belongs to a session from before its peer left."""
+        if not self._former:
+            return False
+        peer = getattr(event, "peer", None)
+        if isinstance(event, Connected):
+            self._former -= {event.peer}
+        return peer in self._former
 
     def clear(self) -> None:
         """Note that the speaker is gone, and with it all sessions and whoever was leaving."""
         self._hold_times.clear()
-        self.leaving = frozenset()
+        self.leaving = self.moved = frozenset()
+        self._former = frozenset()
 
-    def address(self, peer: PeerId) -> IPAddress:
-        """Give the address of a peer; one that is not configured goes by its address."""
+    def remote(self, peer: PeerId) -> Remote:
+        """Give what the speaker knows a peer by; one that is not configured is its address."""
         for settings in self._peers:
             if settings.name == peer:
-                return settings.address
+                return settings.remote
         return ip_address(peer)
 
     @property
     def remotes(self) -> frozenset[tuple[IPAddress, int]]:
         """Addresses and ports of the configured peers."""
-        return frozenset((peer.address, peer.port) for peer in self._peers)
+        return frozenset((address_of(peer.remote), peer.port) for peer in self._peers)
 
-    def port(self, address: IPAddress) -> int:
+    def port(self, remote: Remote) -> int:
         """Give the port that the speaker dials."""
-        return dict(self.remotes).get(address, DEFAULT_PORT)
+        return next((p.port for p in self._peers if p.remote == remote), DEFAULT_PORT)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -71,9 +101,9 @@ class Roster:
     def note(self, event: Event) -> None:
         """Follow the hold times that peers propose."""
         if isinstance(event, Opened) and event.direction is Direction.RECEIVED:
-            self._hold_times[self.address(event.peer)] = event.hold_time_s
+            self._hold_times[self.remote(event.peer)] = event.hold_time_s
         elif isinstance(event, SessionDown):
-            self._hold_times.pop(self.address(event.peer), None)
+            self._hold_times.pop(self.remote(event.peer), None)
 
     @property
     def shortest_hold_time_s(self) -> int:
@@ -85,6 +115,6 @@ class Roster:
     @staticmethod
     def wanted(
         config: SpeakerConfig,
-    ) -> dict[IPAddress, tuple[frozenset[int], dict[Prefix, Export]]]:
+    ) -> dict[Remote, tuple[frozenset[int], dict[Prefix, Export]]]:
         """Give per peer its families and what it shall be told, as `AdjRibOut.want` takes it."""
-        return {peer.address: (peer.families, exports(config, peer)) for peer in config.peers}
+        return {peer.remote: (peer.families, exports(config, peer)) for peer in config.peers}

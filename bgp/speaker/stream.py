@@ -17,7 +17,7 @@ class Frame(NamedTuple):
     """UPDATEs of one peer's session, one after the other."""
 
     address: str
-    """The peer's, as ExaBGP writes it."""
+    """The peer's, as ExaBGP writes it; after a link-local one a space and our own."""
     flags: int
     """What the session negotiated: FOUR_OCTET_ASNS and FAMILY_FLAGS of `launcher.frame`."""
     messages: bytes

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from bgp.ends import interface_of
 from bgp.errors import BgpError
 from bgp.event import ConfigApplied, ConfigRejected, Event, SpeakerExited, SpeakerStarted
 from bgp.nlri import Prefix
@@ -24,6 +25,7 @@ from router.agent.shells import Shells
 from router.agent.telling import node_facts, readiness_signs
 from router.config.settings import AgentSettings
 from router.kernel.monitor import Noticed
+from router.model.fib import Hop
 from router.model.link import Address, Links
 from router.reconcile.announce import Announcement, announcement, smallest_mtu, uplinks
 from router.reconcile.learned import Metrics
@@ -170,12 +172,14 @@ class RouteAgent:
 
     def _lose(self, peer: PeerId) -> None:
         address = next(p.address for p in self.settings.peers if p.name == peer)
-        self._attempt(
-            "forwarding",
-            lambda: self.forwarding.prune(
-                lambda hop: (hop.family, hop.gateway) == (address.version, int(address))
-            ),
-        )
+        link = self.links.toward(address) if interface_of(address) else None
+
+        def is_dead(hop: Hop) -> bool:
+            if (hop.family, hop.gateway) != (address.version, int(address)):
+                return False
+            return link is None or hop.ifindex == link.index
+
+        self._attempt("forwarding", lambda: self.forwarding.prune(is_dead))
 
     def _forward(self, now: float) -> None:
         if not self._seen_links:

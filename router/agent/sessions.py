@@ -74,7 +74,7 @@ class Sessions:
         moved = {
             name
             for name in wanted.keys() & self._settings.keys()
-            if wanted[name].address != self._settings[name].address
+            if wanted[name].remote != self._settings[name].remote
         }
         gone = self._settings.keys() - wanted.keys() | moved
         new = wanted.keys() - self._settings.keys() | moved

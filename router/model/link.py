@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
+from bgp.ends import interface_of
+
 Address = IPv4Address | IPv6Address
 InterfaceAddress = IPv4Interface | IPv6Interface
 
@@ -41,6 +43,15 @@ class Links:
     def of(cls, links: Iterable[Link]) -> Links:
         """Return the links in canonical order."""
         return cls(all=tuple(sorted(links, key=lambda link: link.index)))
+
+    def named(self, name: str) -> Link | None:
+        """Return the link with this name."""
+        return next((link for link in self.all if link.name == name), None)
+
+    def toward(self, address: Address) -> Link | None:
+        """Return the link that leads to an address next to us: that of its zone, or `on_link`."""
+        zone = interface_of(address)
+        return self.on_link(address) if zone is None else self.named(zone)
 
     def on_link(self, address: Address) -> Link | None:
         """Return the link with a connected network holding `address`: longest prefix first."""

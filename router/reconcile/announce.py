@@ -46,7 +46,7 @@ def announcement(
 
 def uplinks(peers: Iterable[Address], links: Links) -> tuple[str, ...]:
     """Return the names of the links toward directly connected peers, sorted."""
-    found = {link.name for peer in peers if (link := links.on_link(peer)) is not None}
+    found = {link.name for peer in peers if (link := links.toward(peer)) is not None}
     return tuple(sorted(found))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bgp.ends import interface_of
 from bgp.nlri import Prefix
 from router.model.fib import Hop
 from router.model.link import Address, Links
@@ -23,10 +24,13 @@ def resolve(next_hop: Address, links: Links) -> Hop | str:
     """Return the hop for a BGP next hop, or in words why there is none now.
 
     The next hop must stand on a connected network of a link that is up and has carrier: the
-    kernel removes nexthop objects of any other (nh_netdev_event, net/ipv4/nexthop.c).
+    kernel removes nexthop objects of any other (nh_netdev_event, net/ipv4/nexthop.c). A link-local
+    one with a zone (a peer by interface) stands on that link.
     """
-    link = links.on_link(next_hop)
+    link = links.toward(next_hop)
     if link is None:
+        if zone := interface_of(next_hop):
+            return f"there is no link {zone} toward next hop {next_hop}"
         return f"next hop {next_hop} is on no connected network"
     if not link.up:
         return f"link {link.name} toward next hop {next_hop} is down"

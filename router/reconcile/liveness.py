@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address
 
 from bgp.bfd.report import SessionReport
 from bgp.bfd.session import Spec, Verdict
 from bgp.bfd.state import State
+from bgp.ends import interface_of
 from bgp.peer import PeerId, PeerSettings
 from router.model.link import Address, Link, Links
 
@@ -100,10 +100,9 @@ def _spec(peer: PeerSettings, links: Links) -> Spec | str:
 
 
 def _link(address: Address, links: Links) -> Link | None:
-    zone = address.scope_id if isinstance(address, IPv6Address) else None
-    if zone is not None:
-        return next((link for link in links.all if zone in (link.name, str(link.index))), None)
-    return None if address.is_link_local else links.on_link(address)
+    if address.is_link_local and not interface_of(address):
+        return None
+    return links.toward(address)
 
 
 def _own_address(address: Address, link: Link) -> Address | None:

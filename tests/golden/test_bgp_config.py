@@ -38,6 +38,16 @@ CONFIGS = {
         peer("tor1-v6", "fd00:0:1::2"),
         peer("tor2-v4", "10.0.2.2", remote_asn=65102),
     ),
+    "by_interface": config(
+        *(
+            peer(
+                f"tor{number}",
+                f"fe80::1%eth{number}",
+                local_address=ip_address(f"fe80::a{number}"),
+            )
+            for number in (1, 2)
+        )
+    ),
     "everything": config(
         peer(
             "reflector",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
+from bgp.ends import Ends
 from bgp.event import Sent
 from bgp.export import PLAIN, Export
 from bgp.nlri import Prefix
@@ -202,3 +203,23 @@ class TestAdjRibOut:
         out.reset()
 
         assert out.session_up(TOR, NODE).startswith(commands.announce(TOR, NODE, {ONE: PLAIN}))
+
+
+def test_peers_by_interface_are_named_by_both_ends() -> None:
+    one = Ends(IPv6Address("fe80::1"), IPv6Address("fe80::a"))
+    two = Ends(IPv6Address("fe80::1"), IPv6Address("fe80::b"))
+    out = AdjRibOut()
+    both = frozenset({4, 6})
+    out.want({one: (both, {ONE: PLAIN}), two: (both, {ONE: PLAIN})})
+
+    assert out.session_up(one, one.local).splitlines() == [
+        b"neighbor fe80::1 local-ip fe80::a announce attributes next-hop fe80::a"
+        b" nlri 10.244.1.0/24",
+        b"neighbor fe80::1 local-ip fe80::a announce eor ipv4 unicast",
+        b"neighbor fe80::1 local-ip fe80::a announce eor ipv6 unicast",
+    ]
+    out.confirm(one, Sent(peer=PeerId("tor1"), announced=(ONE,)))
+    assert b"local-ip fe80::b" in out.session_up(two, two.local)
+    assert not out.is_settled(two)
+    assert commands.reset(two) == b"neighbor fe80::1 local-ip fe80::b teardown 4\n"
+    assert commands.notify(two, 3, 1) == b"neighbor fe80::1 local-ip fe80::b notify 3 1\n"

@@ -171,8 +171,6 @@ def test_update_with_every_attribute() -> None:
         ("fd00:0:1::2", ("fe80::1", "fd00:0:1::2"), "fd00:0:1::2"),
         ("fd00:0:1::2", ("fe80::1",), "fe80::1"),
         ("fd00:0:1::2", ("::", "fe80::1"), "fe80::1"),
-        ("fe80::2", ("2001:db8::1", "fe80::1"), "fe80::1"),
-        ("fe80::2", ("::", "fe80::1"), "fe80::1"),
     ],
 )
 def test_one_half_of_an_ipv6_next_hop_is_taken(

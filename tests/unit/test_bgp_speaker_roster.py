@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-from bgp.event import Direction, Opened, SessionDown
+from bgp.ends import Ends
+from bgp.event import Connected, Direction, Opened, SessionDown, SpeakerStarted
 from bgp.export import PLAIN
 from bgp.nlri import Prefix
 from bgp.peer import PeerId, PeerSettings, SpeakerConfig
@@ -51,8 +52,8 @@ def test_names_and_addresses() -> None:
     assert roster.take(config(peer("tor1", 1, port=1790), peer("tor2", 2))) == ()
 
     assert roster.ids == {"10.0.1.2": "tor1", "10.0.2.2": "tor2"}
-    assert roster.address(PeerId("tor2")) == TOR2
-    assert roster.address(PeerId("10.9.9.9")) == ip_address("10.9.9.9")
+    assert roster.remote(PeerId("tor2")) == TOR2
+    assert roster.remote(PeerId("10.9.9.9")) == ip_address("10.9.9.9")
     assert roster.remotes == {(TOR1, 1790), (TOR2, 179)}
     assert roster.port(TOR1) == 1790
     assert roster.port(ip_address("10.9.9.9")) == 179
@@ -94,3 +95,66 @@ def test_secrets_and_wanted() -> None:
 
     assert roster.secrets == (Secret("a"),)
     assert roster.wanted(given)[TOR1] == (frozenset({4}), dict.fromkeys(given.networks, PLAIN))
+
+
+OWN1, OWN2 = IPv6Address("fe80::a"), IPv6Address("fe80::b")
+
+
+def by_interface(name: str, link: str, own: IPv6Address, router: str = "fe80::1") -> PeerSettings:
+    return PeerSettings(
+        name=PeerId(name),
+        address=IPv6Address(f"{router}%{link}"),
+        local_address=own,
+        remote_asn=65101,
+        local_asn=65201,
+    )
+
+
+def test_both_tors_may_have_the_same_link_local_address() -> None:
+    roster = Roster()
+    given = config(by_interface("tor1", "eth1", OWN1), by_interface("tor2", "eth2", OWN2))
+    assert roster.take(given) == ()
+
+    assert roster.ids == {"fe80::1 fe80::a": "tor1", "fe80::1 fe80::b": "tor2"}
+    assert roster.remote(PeerId("tor2")) == Ends(IPv6Address("fe80::1"), OWN2)
+    assert {name: str(hop) for name, hop in roster.via.items()} == {
+        "tor1": "fe80::1%eth1",
+        "tor2": "fe80::1%eth2",
+    }
+    assert roster.remotes == {(IPv6Address("fe80::1"), 179)}
+    assert len(roster.wanted(given)) == 2
+
+
+def test_another_address_on_either_end_is_another_session() -> None:
+    roster = Roster()
+    roster.take(config(by_interface("tor1", "eth1", OWN1)))
+
+    assert roster.take(config(by_interface("tor1", "eth1", OWN2))) == ()
+    assert roster.leaving == {Ends(IPv6Address("fe80::1"), OWN1)}
+    assert roster.take(config(by_interface("tor1", "eth1", OWN2, "fe80::2"))) == ()
+    assert len(roster.leaving) == 2
+
+
+def test_a_peer_that_comes_back_before_it_was_let_go_begins_anew() -> None:
+    roster = Roster()
+    there, gone = config(by_interface("tor1", "eth1", OWN1)), config()
+    old = SessionDown(peer=PeerId("tor1"), reason="")
+    roster.take(there)
+    assert not roster.is_old(old)
+    roster.take(gone)
+
+    assert roster.take(there) == (Ends(IPv6Address("fe80::1"), OWN1),)
+    assert roster.is_old(old)
+    assert not roster.is_old(SpeakerStarted(pid=1))
+    assert not roster.is_old(Connected(peer=PeerId("tor1")))
+    assert not roster.is_old(old)
+
+
+def test_a_peer_on_another_link_is_dialled_anew_once_that_is_in_force() -> None:
+    roster = Roster()
+    roster.take(config(by_interface("tor1", "eth1", OWN1)))
+
+    assert roster.take(config(by_interface("tor1", "eth9", OWN1))) == ()
+    assert roster.moved == {Ends(IPv6Address("fe80::1"), OWN1)}
+    roster.clear()
+    assert roster.moved == frozenset()

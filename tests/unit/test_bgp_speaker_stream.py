@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from ipaddress import IPv6Address
 from typing import Any
 
 import pytest
@@ -32,9 +33,9 @@ POD, OTHER = Prefix.parse("10.244.2.0/24"), Prefix.parse("10.244.3.0/24")
 GOOD = announcement([POD], "10.0.1.2", 65101)
 
 
-def framed(*bodies: bytes) -> bytes:
+def framed(*bodies: bytes, peer: str = "10.0.1.2") -> bytes:
     messages = b"".join(message(UPDATE, raw) for raw in bodies)
-    return frame.pack("10.0.1.2", messages, families={4}, four_octet_asns=True)
+    return frame.pack(peer, messages, families={4}, four_octet_asns=True)
 
 
 def split(raw: bytes) -> list[bytes | Frame]:
@@ -85,6 +86,22 @@ def test_after_a_refused_message_nothing_counts_until_the_session_is_another() -
     }
     assert isinstance(reader.read(json.dumps(down).encode(), PEERS)[0], SessionDown)
     assert len(events(reader, GOOD)) == 1
+
+
+def test_frames_of_two_tors_with_one_link_local_address() -> None:
+    peers = {"fe80::1 fe80::a": PeerId("tor1"), "fe80::1 fe80::b": PeerId("tor2")}
+    via = {PeerId(f"tor{n}"): IPv6Address(f"fe80::1%eth{n}") for n in (1, 2)}
+    reader = Reader()
+    for local, number in (("fe80::a", 1), ("fe80::b", 2)):
+        (item,) = split(framed(GOOD, peer=f"fe80::1 {local}"))
+        (updated,) = reader.read(item, peers, via)
+        assert isinstance(updated, Updated)
+        assert updated.peer == f"tor{number}"
+        attributes = updated.changes[0].attributes
+        assert attributes is not None
+        assert str(attributes.next_hop) == f"fe80::1%eth{number}"
+    (item,) = split(framed(GOOD, peer="fe80::1 fe80::c"))
+    assert [event.peer for event in reader.read(item, peers, via)] == ["fe80::1"]  # type: ignore[union-attr]
 
 
 def test_damage_is_logged_once_for_each_frame(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 import pytest
 
@@ -107,22 +107,48 @@ def test_ipv4_with_a_next_hop_of_ipv6() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pair", "link_local", "chosen"),
+    ("pair", "chosen"),
     [
-        (HOP6 + LINK_LOCAL, False, "fd00:0:1::2"),
-        (LINK_LOCAL + HOP6, False, "fd00:0:1::2"),
-        (HOP6 + LINK_LOCAL, True, "fe80::1"),
-        (bytes(16) + LINK_LOCAL, False, "fe80::1"),
+        (HOP6 + LINK_LOCAL, "fd00:0:1::2"),
+        (LINK_LOCAL + HOP6, "fd00:0:1::2"),
+        (bytes(16) + LINK_LOCAL, "fe80::1"),
     ],
 )
-def test_one_half_of_a_pair_of_next_hops_is_taken(
-    pair: bytes, link_local: bool, chosen: str
-) -> None:
-    negotiated = BOTH._replace(link_local=link_local)
+def test_one_half_of_a_pair_of_next_hops_is_taken(pair: bytes, chosen: str) -> None:
     raw = body(b"", reach(pair, POD6) + IGP + as_path(65101))
-    ((attributes, _, _),) = read(raw, negotiated)
+    ((attributes, _, _),) = read(raw)
     assert isinstance(attributes, Attributes)
     assert str(attributes.next_hop) == chosen
+
+
+@pytest.mark.parametrize(
+    "hop",
+    [
+        LINK_LOCAL,
+        LINK_LOCAL + LINK_LOCAL,
+        HOP6 + LINK_LOCAL,
+        bytes(16) + LINK_LOCAL,
+        HOP6,
+        bytes(16),
+    ],
+)
+@pytest.mark.parametrize(("prefix", "afi"), [(POD, 1), (POD6, 2)])
+def test_what_a_peer_by_interface_announces_goes_via_that_peer(
+    hop: bytes, prefix: Prefix, afi: int
+) -> None:
+    via = IPv6Address("fe80::1%eth1")
+    raw = body(b"", reach(hop, prefix, afi=afi) + IGP + as_path(65101))
+    ((attributes, new, _),) = read(raw, BOTH._replace(via=via))
+    assert isinstance(attributes, Attributes)
+    assert (str(attributes.next_hop), new) == ("fe80::1%eth1", [prefix])
+    assert attributes.next_hop != IPv6Address("fe80::1%eth2")
+
+
+def test_a_classic_next_hop_of_a_peer_by_interface_is_not_used() -> None:
+    via = IPv6Address("fe80::1%eth1")
+    ((attributes, new, _),) = read(announcement([POD], "10.0.1.2", 65101), BOTH._replace(via=via))
+    assert isinstance(attributes, Attributes)
+    assert (attributes.next_hop, new) == (via, [POD])
 
 
 def test_both_families_in_one_message() -> None:

@@ -99,7 +99,11 @@ def test_secret_refuses(value: str) -> None:
         ("name", "tor1;"),
         ("name", ""),
         ("address", ip_address("224.0.0.1")),
-        ("address", IPv6Address("fe80::1%eth0")),
+        ("address", IPv6Address("fd00::1%eth0")),
+        ("address", ip_address("fe80::1")),
+        ("interface", IPv6Address("fe80::1%a b")),
+        ("interface", IPv6Address("fe80::1%eth1;")),
+        ("interface", IPv6Address("fe80::1%sixteen-letters-")),
         ("address", ip_address("0.0.0.0")),
         ("remote_asn", 0),
         ("remote_asn", 2**32),
@@ -118,9 +122,43 @@ def test_secret_refuses(value: str) -> None:
 )
 def test_peer_names_the_wrong_field(field: str, value: Any) -> None:
     with pytest.raises(PeerError) as error:
-        peer(**{field: value})
+        peer(**{"address" if field == "interface" else field: value})
 
     assert error.value.field == field
+
+
+def by_interface(
+    name: str, interface: str, router: str = "fe80::1", **changes: Any
+) -> PeerSettings:
+    return peer(
+        name=PeerId(name),
+        address=IPv6Address(f"{router}%{interface}"),
+        **{"local_address": IPv6Address("fe80::aa"), **changes},
+    )
+
+
+def test_a_peer_by_interface() -> None:
+    tor = by_interface("tor1", "eth1")
+
+    assert tor.interface == "eth1"
+    assert tor.families == {4, 6}
+    assert str(tor.remote) == "fe80::1 local-ip fe80::aa"
+    assert by_interface("tor1", "eth1", families=frozenset({6})).families == {6}
+    assert peer().interface is None
+    assert peer().remote == peer().address
+    for wrong in (None, IPv6Address("fd00::1")):
+        with pytest.raises(PeerError, match="link-local"):
+            by_interface("tor1", "eth1", local_address=wrong)
+
+
+def test_two_links_with_the_same_addresses_at_both_ends_are_refused() -> None:
+    tor1, tor2 = by_interface("tor1", "eth1"), by_interface("tor2", "eth2")
+    with pytest.raises(PeerError, match="another link-local address") as error:
+        SpeakerConfig(router_id=ROUTER_ID, peers=(tor1, tor2))
+    assert error.value.field == "interface"
+
+    other = by_interface("tor2", "eth2", local_address=IPv6Address("fe80::bb"))
+    SpeakerConfig(router_id=ROUTER_ID, peers=(tor1, other))
 
 
 def test_peer_defaults() -> None:

@@ -1,7 +1,8 @@
 """frame: UPDATEs as they came, between the lines of text on the way to the agent. PURE.
 
 An octet 0x01 (lines begin otherwise), a 32-bit length of what follows it, flags, the length of the
-peer's address, the address as text, then whole BGP messages.
+peer's address, the address as text (after a link-local one a space and our own), then whole BGP
+messages.
 """
 
 from __future__ import annotations

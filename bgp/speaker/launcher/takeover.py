@@ -14,6 +14,7 @@ from bgp.speaker.launcher.frame import pack
 from bgp.speaker.launcher.inbox import HEADER_BYTES, MARKER, inbox_of
 
 SIGN_OF_LIFE_S = 1.0
+LINK_LOCAL = ("fe8", "fe9", "fea", "feb")
 _FAMILIES = {1: 4, 2: 6}
 
 
@@ -148,11 +149,17 @@ def add_notify() -> None:
     Command.register("notify")(notify)
 
 
+def _address(neighbor: Any) -> str:
+    """Name the peer; with our own address where its own may be on several links."""
+    peer = str(neighbor["peer-address"])
+    return f"{peer} {neighbor['local-address']}" if peer.startswith(LINK_LOCAL) else peer
+
+
 def _frame(protocol: Any, messages: bytes) -> bytes:
     negotiated = protocol.negotiated
     unicast = {int(afi) for afi, safi in negotiated.families if int(safi) == 1}
     return pack(
-        str(protocol.neighbor["peer-address"]),
+        _address(protocol.neighbor),
         messages,
         families={_FAMILIES[afi] for afi in unicast & _FAMILIES.keys()},
         four_octet_asns=bool(negotiated.asn4),

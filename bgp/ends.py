@@ -1,0 +1,56 @@
+"""The ends of a session: what ExaBGP knows a peer by. PURE.
+
+A peer by interface has a link-local address, and every link may have the same one. ExaBGP knows no
+zones: its name of such a peer is both ends of the session, and so is ours towards it.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+from typing import NamedTuple
+
+from bgp.nlri import IPAddress
+
+
+class Ends(NamedTuple):
+    """Both link-local ends of a session, without zones."""
+
+    peer: IPv6Address
+    local: IPv6Address
+
+    def __str__(self) -> str:
+        """Give the words that select the session in a command of ExaBGP's API."""
+        return f"{self.peer} local-ip {self.local}"
+
+
+Remote = IPAddress | Ends
+"""A peer as ExaBGP knows it; as text, what a command names it by."""
+
+
+def interface_of(address: IPAddress) -> str | None:
+    """Give the interface that an address belongs to, None without a zone."""
+    return address.scope_id if isinstance(address, IPv6Address) else None
+
+
+def without_zone(address: IPAddress) -> IPAddress:
+    """Give the same address without its zone."""
+    return IPv6Address(int(address)) if interface_of(address) else address
+
+
+def remote_of(address: IPAddress, local: IPAddress | None) -> Remote:
+    """Give what ExaBGP knows the peer by that has this address."""
+    if interface_of(address) is None:
+        return address
+    if not isinstance(local, IPv6Address):
+        raise ValueError(f"{address} needs our own link-local address")
+    return Ends(IPv6Address(int(address)), IPv6Address(int(local)))
+
+
+def address_of(remote: Remote) -> IPAddress:
+    """Give the peer's address on the wire."""
+    return remote.peer if isinstance(remote, Ends) else remote
+
+
+def name_of(remote: Remote) -> str:
+    """Give the name under which the speaker tells of the peer: one address, or both ends."""
+    return f"{remote.peer} {remote.local}" if isinstance(remote, Ends) else str(remote)
