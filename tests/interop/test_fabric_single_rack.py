@@ -22,6 +22,7 @@ def fabric() -> Iterator[RunningFabric]:
 
 def test_no_first_packet_is_lost(fabric: RunningFabric) -> None:
     fabric.check_first_packets()
+    fabric.check_that_pings_can_fail()
 
 
 def test_sources_are_kept_from_pods_nodes_and_outside(fabric: RunningFabric) -> None:

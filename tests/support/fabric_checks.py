@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -17,20 +17,22 @@ from containerlab.demo.daemon import PODROUTE
 from containerlab.demo.fabric import Host, host_of, usable_legs
 from containerlab.demo.pod import Pod
 from containerlab.demo.populate import configured
-from containerlab.demo.tor import Network
+from containerlab.demo.tor import Network, packets_sent
 from containerlab.measure.flows import Group, GroupResult, Traffic
 from containerlab.measure.pings import ping_all
 from containerlab.measure.place import Place
 from containerlab.measure.sources import Question, ask, servers
 from containerlab.netlab import Lab
 from containerlab.netlab.__main__ import fabrics
-from containerlab.netlab.node import Node
+from containerlab.netlab.node import Interface, Node
 from tests.support.wait import NotYetError, wait_until
 
 FAMILIES = (4, 6)
 START_S = 40.0
 # A flow sends every 10 ms; the receiver sees the first packet that much later at the latest.
 BEFORE_S = 1.0
+# Of the 3200 packets of that second.
+LEAST_CARRIED = 200
 
 
 class RunningFabric:
@@ -106,9 +108,8 @@ class RunningFabric:
         lossy = [result for row in rows for result in row if result.lost]
         assert not lossy
         assert sum(len(row) for row in rows) == len(askers) * len(addresses)
-        self._check_that_pings_can_fail()
 
-    def _check_that_pings_can_fail(self) -> None:
+    def check_that_pings_can_fail(self) -> None:
         """Ping addresses that no pod has, the control: everything must be lost."""
         unused = [str(network[-2]) for network in self.hosts[0].pod_cidrs]
         answers = ping_all(self.hosts[-1].node, unused)
@@ -194,14 +195,31 @@ class RunningFabric:
         return sum(result.lost for result in results)
 
     def worst_gap_ms(
-        self, source: Pod, target: Pod, what: Callable[[], None], *, s: float
+        self,
+        source: Pod,
+        target: Pod,
+        what: Callable[[], None],
+        *,
+        s: float,
+        over: Sequence[Interface],
     ) -> float:
-        """Return the longest silence of any flow while *what* was done and for *s* s after."""
+        """Return the longest silence of any flow while *what* was done and for *s* s after.
+
+        *over* are ends that must have sent some of the packets just before, else the cut of their
+        links would prove nothing.
+        """
         results: list[GroupResult] = []
+        before = _sent(over)
         with self.traffic(source, target, results):
+            carried = _sent(over) - before
             what()
             time.sleep(s)
+        assert carried > LEAST_CARRIED, f"{over} sent only {carried} packets before"
         return max(result.worst_gap_ms for result in results)
+
+
+def _sent(ends: Iterable[Interface]) -> int:
+    return sum(packets_sent(end.node)[end.name] for end in ends)
 
 
 def ask_agent(host: Host, what: str) -> Any:

@@ -177,3 +177,16 @@ def test_every_fabric_has_a_readme_and_is_named_in_the_index(name: str) -> None:
     root = FABRICS[name].parents[2]
     assert f"`{name}`" in (root / "README.md").read_text()
     assert f"`{name}`" in (root / "docs/architecture.md").read_text()
+
+
+def test_routers_of_both_kinds_are_tors_in_two_fabrics_or_more() -> None:
+    images = {
+        kind: {
+            name
+            for name in FABRICS
+            for n in load(name).nodes
+            if kind in n.image and "tor" in n.name
+        }
+        for kind in ("frr", "bird")
+    }
+    assert all(len(names) >= 2 for names in images.values()), images
