@@ -56,10 +56,19 @@ class RunningFabric:
 
     def start(self) -> None:
         """Start agents and CNI servers, wait until all is learned, make a pod on each node."""
+        self.start_agents()
+        self.start_pods()
+
+    def start_agents(self) -> None:
+        """Start the agents, and nothing else; wait until all is learned."""
         for host in self.hosts:
             host.agent.start()
-            host.cni.start()
         self.wait_whole()
+
+    def start_pods(self) -> None:
+        """Start the CNI servers and attach a pod on each node, by the plugin's executable."""
+        for host in self.hosts:
+            host.cni.start()
         for host in self.hosts:
             host.pods.append(host.runtime.make_pod(f"{host.name}-pod1"))
 
