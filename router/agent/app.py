@@ -31,6 +31,7 @@ from router.kernel.fib import FibTable
 from router.kernel.link import LinkTable
 from router.kernel.monitor import Monitor
 from router.kernel.protocols import LEARNED_DEFAULT_METRIC, LEARNED_METRIC
+from router.kernel.router_advertisement import RouterAdvertisements
 from router.kernel.sysctl import Sysctls
 from router.reconcile.learned import Metrics
 from router.reconcile.readiness import State
@@ -106,6 +107,8 @@ def run_router(options: Options) -> int:
         table = FibTable(channel)
         monitor = Monitor(table.port_id, wake)
         stack.callback(monitor.close)
+        advertisements = RouterAdvertisements(wake)
+        stack.callback(advertisements.close)
         bfd = BfdLink(options.run_dir / "bfd" / "control.sock", wake)
         # After the speaker: its connections go first, then BFD says goodbye if we leave for good.
         stack.callback(lambda: bfd.close(leaving=control.withdrawn is not None))
@@ -130,6 +133,7 @@ def run_router(options: Options) -> int:
                 speaker=speaker,
                 publish=NodeFile(node_file).publish,
                 bfd=bfd,
+                advertisements=advertisements,
             ),
             Circumstances(
                 metrics=Metrics(learned=LEARNED_METRIC, default=LEARNED_DEFAULT_METRIC),
@@ -199,7 +203,8 @@ def _loop(
 ) -> None:
     told = ""
     while not control.ended:
-        settings = source.take(agent.gateways)
+        discovered = agent.discovered
+        settings = source.take(agent.gateways, discovered)
         if settings is not None:
             agent.reconfigure(settings)
         reason = source.problem or source.waiting
@@ -214,7 +219,8 @@ def _loop(
         pause_s = agent.step()
         if cluster is not None:
             _tell_cluster(cluster, agent, before)
-        control.turn(pause_s)
+        # What the step has just seen of a link need not wait for the next event.
+        control.turn(pause_s if agent.discovered == discovered else 0.0)
         if control.withdraw_until is not None:
             agent.withdrawing = True
             agent.step()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +27,9 @@ from router.config.settings import AgentSettings
 from router.kernel.monitor import Noticed
 from router.model.fib import Hop
 from router.model.link import Address, Links
+from router.model.unnumbered import Discovered, Port
 from router.reconcile.announce import Announcement, announcement, smallest_mtu, uplinks
+from router.reconcile.discovery import discovered, ports
 from router.reconcile.learned import Metrics
 from router.reconcile.readiness import Signs, first_verdict, judge
 from router.reconcile.sysctl import keys as sysctl_keys
@@ -76,6 +78,7 @@ class RouteAgent:
             deferral_s=settings.deferral_s,
             now=monotonic(),
             at=self.started_at,
+            waiting=settings.waiting,
         )
         self.forwarding = Forwarding(
             shells.fib, self.rib, circumstances.metrics, settings.node_addresses
@@ -90,6 +93,7 @@ class RouteAgent:
         self.withdrawing = False
         self.problems: dict[str, str] = {}
         """Part of the work that does not succeed now, and why."""
+        self._ports: Mapping[str, Port] = {}
         self._own = _own(settings)
         self._leaving: frozenset[Prefix] = frozenset()
         """Former own CIDRs whose withdrawal is not acknowledged yet (invariant 6)."""
@@ -137,6 +141,8 @@ class RouteAgent:
             self.links = self.shells.links.observe()
             self.gateways = self.shells.links.gateways()
             self._seen_links = True
+            self._ports = ports(self.settings.interfaces, self.links, self._ports)
+            self.shells.advertisements.want(self._ports)
             self.forwarding.see_links(self.links)
             self.liveness.see_links(self.settings.peers, self.links)
             self._set_sysctls()
@@ -144,8 +150,9 @@ class RouteAgent:
     def _set_sysctls(self) -> None:
         towards = self.uplinks
         advertised = self.shells.links.advertised()
-        current = self.shells.sysctls.read(sysctl_keys(towards, advertised))
-        for write in plan_sysctls(current, towards, advertised):
+        fabric = self.settings.interfaces
+        current = self.shells.sysctls.read(sysctl_keys(towards, advertised, fabric))
+        for write in plan_sysctls(current, towards, advertised, fabric):
             self.shells.sysctls.write(write.key, write.value)
             _log.info("sysctl set", extra={"sysctl": write.describe(), "was": current[write.key]})
 
@@ -241,9 +248,16 @@ class RouteAgent:
         )
 
     @property
+    def discovered(self) -> tuple[Discovered, ...]:
+        """Both ends of the sessions with peers by interface, as far as they are known now."""
+        heard = self.shells.advertisements.heard
+        return discovered(self.settings.interfaces, self.links, self._ports, heard)
+
+    @property
     def uplinks(self) -> tuple[str, ...]:
         """Names of the links toward the peers."""
-        return uplinks((peer.address for peer in self.settings.peers), self.links)
+        waiting = (one.peer.address for one in self.settings.waiting)
+        return uplinks((*(p.address for p in self.settings.peers), *waiting), self.links)
 
     def is_withdrawn(self) -> bool:
         """Whether every established peer has been sent, and has acknowledged, our withdrawals."""
@@ -268,7 +282,11 @@ class RouteAgent:
         self._own = _own(settings)
         self.rib.reconfigure(settings.import_policy(), {p.name: p for p in settings.peers})
         self.sessions.reconfigure(
-            settings.peers, deferral_s=settings.deferral_s, now=now, at=self._wall()
+            settings.peers,
+            deferral_s=settings.deferral_s,
+            now=now,
+            at=self._wall(),
+            waiting=settings.waiting,
         )
         self.forwarding.reconfigure(settings.node_addresses)
         self._seen_links = False

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from bgp import session as bgp_session
 from bgp.event import (
@@ -25,6 +27,7 @@ from bgp.event import (
 from bgp.peer import PeerId, PeerSettings
 from bgp.rib import Rib
 from bgp.session import Session, State, TransitionError
+from router.config.settings import WaitingPeer
 from router.reconcile.deferral import Awaited, Deferral
 
 _log = logging.getLogger(__name__)
@@ -34,12 +37,25 @@ class Sessions:
     """The sessions with all configured peers."""
 
     def __init__(
-        self, peers: tuple[PeerSettings, ...], rib: Rib, *, deferral_s: float, now: float, at: float
+        self,
+        peers: tuple[PeerSettings, ...],
+        rib: Rib,
+        *,
+        deferral_s: float,
+        now: float,
+        at: float,
+        waiting: tuple[WaitingPeer, ...] = (),
     ) -> None:
-        """`now` is monotonic, `at` wall time; both in seconds."""
+        """`now` is monotonic, `at` wall time; both in seconds.
+
+        Those `waiting` have no session yet, but their End-of-RIB is waited for, too.
+        """
         self._rib = rib
         self._deferral_s = deferral_s
         self._settings = {peer.name: peer for peer in peers}
+        self._waiting = {one.peer.name: one for one in waiting}
+        self._away: dict[PeerId, Session] = {}
+        """Former sessions of those waiting: what there is to say about them is not forgotten."""
         self._sessions = {peer.name: Session(peer=peer.name, since=at) for peer in peers}
         self.after_start = Deferral.begin(self._everything(), now, deferral_s)
         """Holds back the removal of kernel routes found at start."""
@@ -48,7 +64,7 @@ class Sessions:
         """Per peer that restarts, what its stale paths wait for."""
 
     def _everything(self) -> Iterator[Awaited]:
-        for peer in self._settings.values():
+        for peer in (*self._settings.values(), *(one.peer for one in self._waiting.values())):
             for family in sorted(peer.families):
                 yield Awaited(peer.name, family)
 
@@ -58,12 +74,23 @@ class Sessions:
         return tuple((peer, self._sessions[name]) for name, peer in self._settings.items())
 
     @property
+    def waiting(self) -> tuple[tuple[WaitingPeer, Session | None], ...]:
+        """Those who were not found yet, with their former session if there was one."""
+        return tuple((one, self._away.get(name)) for name, one in self._waiting.items())
+
+    @property
     def established(self) -> tuple[Session, ...]:
         """The sessions on which routes are exchanged."""
         return tuple(s for s in self._sessions.values() if s.is_established)
 
     def reconfigure(
-        self, peers: tuple[PeerSettings, ...], *, deferral_s: float, now: float, at: float
+        self,
+        peers: tuple[PeerSettings, ...],
+        *,
+        deferral_s: float,
+        now: float,
+        at: float,
+        waiting: tuple[WaitingPeer, ...] = (),
     ) -> None:
         """Take a new set of peers; a session whose peer stays is kept as it is.
 
@@ -79,18 +106,33 @@ class Sessions:
         gone = self._settings.keys() - wanted.keys() | moved
         new = wanted.keys() - self._settings.keys() | moved
         running = any(s.state is not State.IDLE for s in self._sessions.values())
-        fresh = {name: Session(peer=name, since=at) for name in new}
+        before = self._waiting.keys()
+        self._waiting = {one.peer.name: one for one in waiting}
+        self._send_away(gone & (moved | self._waiting.keys()), at)
+        fresh = {name: self._away.pop(name, Session(peer=name, since=at)) for name in new}
+        self._away = {name: s for name, s in self._away.items() if name in self._waiting}
         if running or not self._sessions:
             fresh = {name: bgp_session.start(session, at) for name, session in fresh.items()}
         self._settings = wanted
         self._sessions = {name: (self._sessions | fresh)[name] for name in wanted}
         self._deferral_s = deferral_s
-        self.after_start = self.after_start.without(gone)
+        # A link that comes and goes does not end the wait for its router.
+        left = gone - moved - self._waiting.keys()
+        self.after_start = self.after_start.without(left)
         self._after_speaker = self._after_speaker.without(gone)
         self._helping = {n: d for n, d in self._helping.items() if n not in gone}
         if self.after_start.holds(now):
-            added = [item for item in self._everything() if item.peer in new]
+            added = [item for item in self._everything() if item.peer in new - before]
             self.after_start = self.after_start.adding(added)
+
+    def _send_away(self, peers: AbstractSet[PeerId], at: float) -> None:
+        """Keep what there is to say about peers by interface that are no longer where they were."""
+        for name in peers:
+            if self._settings[name].interface:
+                one = self._waiting.get(name)
+                reason = one.reason if one else "one end of the link has another address now"
+                stopped = bgp_session.stop(self._sessions[name], at, reason)
+                self._away[name] = replace(stopped, remote=None, local=None)
 
     def receive(self, event: Event, *, now: float, at: float) -> PeerId | None:
         """Take in one event; return the peer whose paths are gone with its session, if any."""

@@ -5,7 +5,7 @@ The real ones are in `router.kernel` and `bgp.speaker`; tests put models in thei
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from router.agent.bfd_link import BfdShell, NoBfd
 from router.agent.forwarding import FibShell
 from router.kernel.monitor import Noticed
 from router.model.link import Address, Links
+from router.model.unnumbered import Port, Routers
 
 
 class LinkShell(Protocol):
@@ -29,6 +30,26 @@ class LinkShell(Protocol):
 
     def gateways(self) -> tuple[Address, ...]:
         """Return the gateways of the default routes that are not ours."""
+
+
+class AdvertisementShell(Protocol):
+    """Finds routers; `router.kernel.router_advertisement.RouterAdvertisements` is the real one."""
+
+    def want(self, ports: Mapping[str, Port]) -> None:
+        """Send and listen on these links and no others."""
+
+    @property
+    def heard(self) -> Mapping[str, Routers]:
+        """Return per link who was heard."""
+
+
+class NoAdvertisements:
+    """Nothing is sent and heard."""
+
+    heard: Mapping[str, Routers] = {}
+
+    def want(self, ports: Mapping[str, Port]) -> None:
+        """Do nothing."""
 
 
 class MonitorShell(Protocol):
@@ -89,3 +110,4 @@ class Shells:
     publish: Callable[[NodeFacts], None]
     """Writes node.json when the facts differ from those it holds."""
     bfd: BfdShell = field(default_factory=NoBfd)
+    advertisements: AdvertisementShell = field(default_factory=NoAdvertisements)

@@ -20,8 +20,12 @@ from router.config.surroundings import MissingSecretError, Surroundings
 from router.kube.view import ClusterView
 from router.model.link import Address
 from router.model.node import ConfigMapView, NodeView, Observed, Presence, SecretRef
+from router.model.unnumbered import Discovered
 
 CONFIG_KEY: Final = "config.yaml"
+
+
+_Around = tuple[tuple[Address, ...], tuple[Discovered, ...]]
 
 
 class ClusterShell(Protocol):
@@ -54,11 +58,15 @@ class SettingsSource:
         self.waiting = ""
         """What has to come before there can be settings; '' if nothing."""
 
-    def take(self, gateways: tuple[Address, ...]) -> AgentSettings | None:
+    def take(
+        self, gateways: tuple[Address, ...], discovered: tuple[Discovered, ...] = ()
+    ) -> AgentSettings | None:
         """Return new settings, or None when nothing changed or nothing can be used.
 
-        `gateways` are the next hops of the node's default routes.
+        `gateways` are the next hops of the node's default routes, `discovered` what is known of
+        the links of peers by interface.
         """
+        around = (gateways, discovered)
         view = self._cluster.take() if self._cluster is not None else None
         try:
             found = self._text(view)
@@ -66,14 +74,14 @@ class SettingsSource:
             if found is None or self.waiting:
                 return None
             name, text = found
-            inputs = (text, gateways, self._passwords.stamps(), _facts(view))
+            inputs = (text, around, self._passwords.stamps(), _facts(view))
             if inputs == self._inputs:
                 return None
             try:
-                settings = self._load(name, text, gateways, view)
+                settings = self._load(name, text, around, view)
             finally:
                 # The password files read just now are watched from now on.
-                self._inputs = (text, gateways, self._passwords.stamps(), _facts(view))
+                self._inputs = (text, around, self._passwords.stamps(), _facts(view))
         except ConfigError as error:
             self.problem, self.problems = str(error), error.problems
             return None
@@ -108,7 +116,7 @@ class SettingsSource:
         return ""
 
     def _load(
-        self, name: str, text: str, gateways: tuple[Address, ...], view: ClusterView | None
+        self, name: str, text: str, around: _Around, view: ClusterView | None
     ) -> AgentSettings:
         self._passwords.forget()
         asked: set[SecretRef] = set()
@@ -126,7 +134,8 @@ class SettingsSource:
                     read_password=self._passwords.read,
                     read_secret=read_secret,
                     node=view.node.value if view is not None else None,
-                    gateways=gateways,
+                    gateways=around[0],
+                    discovered=around[1],
                 ),
             )
         finally:

@@ -15,6 +15,7 @@ from bgp.path import Path
 from bgp.peer import PeerSettings
 from bgp.session import Session
 from router.agent.core import RouteAgent
+from router.config.settings import WaitingPeer
 from router.kube.view import ClusterView
 
 Json = dict[str, Any]
@@ -26,7 +27,7 @@ def status(agent: RouteAgent, now: float) -> Json:
     fib = agent.forwarding.fib
     reasons = [f"{part}: {text}" for part, text in sorted(agent.problems.items())]
     established = len(agent.sessions.established)
-    peers = len(agent.settings.peers)
+    peers = len(agent.settings.peers) + len(agent.settings.waiting)
     if established < peers:
         reasons.append(f"{peers - established} of {peers} sessions are not established")
     reasons += agent.liveness.complaints(agent.settings.peers)
@@ -88,8 +89,18 @@ def peers(agent: RouteAgent, at: float) -> Json:
     """Return every peer and its session."""
     return {
         "node": agent.settings.node,
-        "peers": [_peer(agent, settings, session, at) for settings, session in agent.sessions.all],
+        "peers": [
+            *(_peer(agent, settings, session, at) for settings, session in agent.sessions.all),
+            *(_waiting(agent, one, session, at) for one, session in agent.sessions.waiting),
+        ],
     }
+
+
+def _waiting(agent: RouteAgent, one: WaitingPeer, session: Session | None, at: float) -> Json:
+    """Return a peer by interface that was not found; with what there was of its session."""
+    since = session or Session(peer=one.peer.name, since=agent.started_at)
+    shown = _peer(agent, one.peer, since, at)
+    return {**shown, "address": f"%{one.interface}", "state": "waiting", "reason": one.reason}
 
 
 def _peer(agent: RouteAgent, settings: PeerSettings, session: Session, at: float) -> Json:
@@ -99,7 +110,9 @@ def _peer(agent: RouteAgent, settings: PeerSettings, session: Session, at: float
         "address": str(settings.address),
         "remote_asn": settings.remote_asn,
         "local_asn": settings.local_asn,
+        "interface": settings.interface,
         "state": session.state.value,
+        "reason": None,
         "since": _time(session.since),
         "for_s": round(max(0.0, at - session.since), 1),
         "router_id": remote.router_id if remote else None,

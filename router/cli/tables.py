@@ -88,6 +88,8 @@ def peers(answer: Json) -> str:
             )
         if peer["bfd"] and peer["bfd"]["last_down"]:
             notes.append(f"{peer['name']}: BFD last went down: {peer['bfd']['last_down']}")
+        if peer["reason"]:
+            notes.append(f"{peer['name']} is {peer['state']}: {peer['reason']}")
         if peer["last_down"]:
             notes.append(
                 f"{peer['name']} last went down at {peer['last_down_at']}: {peer['last_down']}"

@@ -94,6 +94,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
             condition=readiness.value("set_condition", words.boolean, True),
             taint=readiness.value("set_taint", words.boolean, True),
         ),
+        waiting=tuple(reader.waiting),
         notes=tuple(reader.notes),
     )
     for section in (announce, cluster, imports, speaker, readiness):

@@ -1,23 +1,29 @@
 """The peers of a document. PURE.
 
-A peer is given by its address, or as `gateway: all`: one peer for each default gateway of the
-node, so that one ConfigMap serves racks with different ToR addresses.
+A peer is given by its address; as `gateway: all`, one peer for each default gateway of the node, so
+that one ConfigMap serves racks with different ToR addresses; or as `interface: eth1`, whoever is at
+the other end of that link, known by its router advertisements.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from ipaddress import IPv6Address
+from typing import Any, Final
 
 from bgp.bfd.settings import MAX_INTERVAL_MS, MAX_MULTIPLIER, MIN_INTERVAL_MS, BfdProfile
 from bgp.peer import PeerError, PeerId, PeerSettings
 from bgp.secret import Secret, SecretError
 from router.config import words
 from router.config.document import Section
+from router.config.settings import WaitingPeer
 from router.config.surroundings import MissingSecretError, Surroundings
 from router.model.link import Address
 from router.model.node import SecretRef
+from router.model.unnumbered import Discovered
+
+_ANY_LINK_LOCAL: Final = IPv6Address("fe80::")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +40,11 @@ class PeerReader:
 
     defaults: PeerDefaults
     surroundings: Surroundings
+    _interfaces: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     """Peers that are left out for now, and why."""
+    waiting: list[WaitingPeer] = field(default_factory=list)
+    """Peers by interface that were not found yet."""
 
     def read(self, sections: Iterable[Section]) -> tuple[PeerSettings, ...]:
         """Return all peers; what is wrong is noted in the sections."""
@@ -45,6 +54,8 @@ class PeerReader:
             for item in section.sections("peers"):
                 if item.has("gateway"):
                     by_gateway += self._gateways(item)
+                elif item.has("interface"):
+                    given += self._interface(item)
                 else:
                     given += self._one(item)
         # A peer with an address of its own says more than "all".
@@ -55,6 +66,32 @@ class PeerReader:
         address = item.required("address", words.address, None)
         name = item.value("name", words.word, str(address))
         return self._peers(item, {} if address is None else {name: address})
+
+    def _interface(self, item: Section) -> list[PeerSettings]:
+        interface = item.required("interface", words.interface, None)
+        for key in ("address", "local_address", "multihop_ttl"):
+            if item.has(key):
+                item.problem("not for a peer by interface", item.node_of(key), key)
+        name = item.value("name", words.word, interface or "")
+        if interface is None:
+            return self._peers(item, {})
+        if interface in self._interfaces:
+            item.problem(f"{interface} has a peer already", item.node_of("interface"), "interface")
+        self._interfaces.add(interface)
+        ends = {one.interface: one for one in self.surroundings.discovered}
+        found = ends.get(interface, Discovered(interface, why_not="the link was not looked at yet"))
+        if found.note:
+            self.notes.append(f"{interface}: {found.note}")
+        # Until both ends are known, made-up ones let the rest be checked.
+        router, own = found.router or _ANY_LINK_LOCAL, found.own or _ANY_LINK_LOCAL
+        address = IPv6Address(f"{router}%{interface}")
+        made = self._peers(item, {name: address}, local_address=own)
+        if not found.why_not:
+            return made
+        for peer in made:
+            self.waiting.append(WaitingPeer(peer, found.why_not))
+            self.notes.append(f"{peer.name} waits on {interface}: {found.why_not}")
+        return []
 
     def _gateways(self, item: Section) -> list[PeerSettings]:
         item.value("gateway", _all, None)
@@ -71,13 +108,15 @@ class PeerReader:
             self.notes.append(f"{item.path}: the node has no default gateway to peer with")
         return self._peers(item, found)
 
-    def _peers(self, item: Section, addresses: dict[str, Address]) -> list[PeerSettings]:
+    def _peers(
+        self, item: Section, addresses: dict[str, Address], *, local_address: Address | None = None
+    ) -> list[PeerSettings]:
         before = len(item.problems)
         remote_asn = item.required("remote_asn", words.asn, 1)
         values: dict[str, Any] = {
             "remote_asn": remote_asn,
             "local_asn": item.value("local_asn", words.asn, self.defaults.local_asn),
-            "local_address": item.value("local_address", words.address, None),
+            "local_address": item.value("local_address", words.address, local_address),
             "hold_time_s": item.value("hold_time_s", words.integer(3, 65535), 9),
             "port": item.value("port", words.integer(1, 65535), 179),
             "multihop_ttl": item.value("multihop_ttl", words.integer(1, 255), None),

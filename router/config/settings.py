@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from bgp.nlri import Prefix
 from bgp.peer import PeerSettings, Receive
@@ -15,6 +16,19 @@ from bgp.policy import AcceptRule, ImportPolicy, cluster_rule
 from router.model.link import Address
 from router.reconcile.node_status import StatusSettings
 from router.reconcile.readiness import ReadinessSettings
+
+
+class WaitingPeer(NamedTuple):
+    """A peer by interface that was not found at the other end of its link yet."""
+
+    peer: PeerSettings
+    """As configured; its addresses mean nothing."""
+    reason: str
+
+    @property
+    def interface(self) -> str:
+        """The link."""
+        return self.peer.interface or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +68,16 @@ class AgentSettings:
     readiness: ReadinessSettings = field(default_factory=ReadinessSettings)
     status: StatusSettings = field(default_factory=StatusSettings)
     """Which signals are given on the Node, in cluster mode."""
+    waiting: tuple[WaitingPeer, ...] = ()
+    """Peers by interface of which one end is not known yet; not among `peers`."""
     notes: tuple[str, ...] = ()
     """What of the document waits for something outside, in words; the rest is in force."""
+
+    @property
+    def interfaces(self) -> tuple[str, ...]:
+        """Links of peers by interface, sorted."""
+        known = {peer.interface for peer in self.peers if peer.interface}
+        return tuple(sorted(known.union(one.interface for one in self.waiting)))
 
     def import_policy(self) -> ImportPolicy:
         """Return the import guard (design, invariant 11)."""

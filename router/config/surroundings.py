@@ -10,6 +10,7 @@ from bgp.nlri import Prefix
 from bgp.secret import Secret
 from router.model.link import Address
 from router.model.node import NodeView, SecretRef
+from router.model.unnumbered import Discovered
 
 HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
 
@@ -43,6 +44,8 @@ class Surroundings:
     """False while a block for other nodes is read to find what is wrong in it."""
     gateways: tuple[Address, ...] = ()
     """Next hops of the node's default routes, both families."""
+    discovered: tuple[Discovered, ...] = ()
+    """Both ends on the links of peers by interface, as far as they are known."""
 
     @property
     def name(self) -> str:

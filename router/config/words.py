@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, ip_address, ip_network
 from typing import TypeVar
 
 from bgp.nlri import Prefix
-from bgp.peer import MAX_ASN
+from bgp.peer import INTERFACE_PATTERN, MAX_ASN
 from router.model.link import Address
 
 E = TypeVar("E", bound=StrEnum)
@@ -123,6 +123,13 @@ def secret_key(text: str) -> str:
     """Read a key of a Secret or ConfigMap."""
     if not _SECRET_KEY.fullmatch(text):
         raise ValueError(f"{text!r} must be letters, digits, '-', '_' and '.'")
+    return text
+
+
+def interface(text: str) -> str:
+    """Read the name of a network interface."""
+    if not INTERFACE_PATTERN.fullmatch(text):
+        raise ValueError(f"{text!r} is not the name of an interface such as eth1")
     return text
 
 

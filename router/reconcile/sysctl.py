@@ -29,7 +29,9 @@ class SysctlWrite(NamedTuple):
         return f"sysctl {self.key} = {self.value}: {self.why}"
 
 
-def keys(uplinks: Iterable[str], advertised: Iterable[str]) -> tuple[str, ...]:
+def keys(
+    uplinks: Iterable[str], advertised: Iterable[str], fabric: Iterable[str] = ()
+) -> tuple[str, ...]:
     """Return the keys whose values `plan_sysctls` wants to see."""
     return (
         FORWARDING_IPV4,
@@ -38,18 +40,24 @@ def keys(uplinks: Iterable[str], advertised: Iterable[str]) -> tuple[str, ...]:
         _HASH_IPV6,
         "net/ipv4/conf/all/rp_filter",
         *(_rp_filter(name) for name in uplinks),
-        *(_accept_ra(name) for name in advertised),
+        *(_accept_ra(name) for name in sorted({*advertised, *fabric})),
     )
 
 
 def plan_sysctls(
-    current: Mapping[str, str], uplinks: Iterable[str], advertised: Iterable[str]
+    current: Mapping[str, str],
+    uplinks: Iterable[str],
+    advertised: Iterable[str],
+    fabric: Iterable[str] = (),
 ) -> list[SysctlWrite]:
     """Return the writes that are missing, in the order in which they must happen.
 
     `uplinks` are the links toward the peers, `advertised` those with a default route from a
-    router advertisement. A key absent from `current` does not exist here (no IPv6).
+    router advertisement, `fabric` those of peers by interface: their routers advertise themselves
+    to be found, as default routers, too (FRR: lifetime 30 s), and only BGP shall say what goes
+    there. A key absent from `current` does not exist here (no IPv6, no such link).
     """
+    fabric = frozenset(fabric)
     plan: list[SysctlWrite] = []
 
     def want(key: str, value: str, why: str) -> None:
@@ -58,8 +66,10 @@ def plan_sysctls(
 
     # Before forwarding: turning it on drops the routes of links with accept_ra 1
     # (addrconf_sysctl_forward, net/ipv6/addrconf.c).
+    for name in sorted(fabric):
+        want(_accept_ra(name), "0", "the link's router is learned by BGP, not by advertisement")
     for name in advertised:
-        if current.get(_accept_ra(name)) == "1":
+        if name not in fabric and current.get(_accept_ra(name)) == "1":
             want(_accept_ra(name), "2", "keep the advertised default route while forwarding")
     want(FORWARDING_IPV4, "1", "the node routes for its pods")
     want(FORWARDING_IPV6, "1", "the node routes for its pods")

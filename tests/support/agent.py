@@ -7,8 +7,9 @@ tested with them, elsewhere.
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from copy import deepcopy
-from ipaddress import ip_interface
+from ipaddress import IPv6Address, ip_interface
 
 from bgp.event import Event, SpeakerStarted
 from bgp.nlri import Prefix
@@ -25,6 +26,7 @@ from router.kernel.fib import Refusal
 from router.kernel.monitor import Noticed
 from router.model.fib import Fib
 from router.model.link import Address, Link, Links
+from router.model.unnumbered import Discovered, Port, Routers
 from router.reconcile.learned import Metrics
 from router.reconcile.operation import Operation, WriteRoute, record
 from tests.support.bgp_events import establishing
@@ -135,6 +137,25 @@ class MonitorModel:
         return noticed
 
 
+class AdvertisementModel:
+    """Hears what the test says is heard, on ports that were asked for."""
+
+    def __init__(self) -> None:
+        self.ports: Mapping[str, Port] = {}
+        self.routers: dict[str, str] = {}
+        """Interface -> the router's link-local address."""
+
+    def want(self, ports: Mapping[str, Port]) -> None:
+        self.ports = dict(ports)
+
+    @property
+    def heard(self) -> Mapping[str, Routers]:
+        return {
+            name: Routers(IPv6Address(self.routers[name]) if name in self.routers else None)
+            for name in self.ports
+        }
+
+
 class SysctlModel:
     def __init__(self, kernel: ModelKernel) -> None:
         self._kernel = kernel
@@ -187,6 +208,8 @@ class Bench:
         self.kernel = kernel or ModelKernel()
         self.speaker = ScriptedSpeaker(self.kernel)
         self.published: list[NodeFacts] = []
+        self.advertisements = AdvertisementModel()
+        self.config = config
         self.agent = RouteAgent(
             _settings(config),
             Shells(
@@ -196,6 +219,7 @@ class Bench:
                 sysctls=SysctlModel(self.kernel),
                 speaker=self.speaker,
                 publish=self.published.append,
+                advertisements=self.advertisements,
             ),
             Circumstances(metrics=Metrics(learned=120, default=4_000_000)),
             monotonic=lambda: self.now,
@@ -203,7 +227,14 @@ class Bench:
         )
 
     def reconfigure(self, config: str) -> None:
-        self.agent.reconfigure(_settings(config))
+        self.config = config
+        self.agent.reconfigure(_settings(config, self.agent.discovered))
+
+    def rediscover(self) -> None:
+        """Do what the loop does when something changed on the links of peers by interface."""
+        self.agent.step()
+        self.reconfigure(self.config)
+        self.agent.step()
 
     def step(self, *events: Event, after_s: float = 0.0) -> None:
         self.now += after_s
@@ -225,11 +256,13 @@ class Bench:
         }
 
 
-def _settings(config: str) -> AgentSettings:
+def _settings(config: str, discovered: tuple[Discovered, ...] = ()) -> AgentSettings:
     return load_settings(
         config,
         source="test",
-        surroundings=Surroundings(host_name="host", read_password=lambda _: Secret("x")),
+        surroundings=Surroundings(
+            host_name="host", read_password=lambda _: Secret("x"), discovered=discovered
+        ),
     )
 
 

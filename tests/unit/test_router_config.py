@@ -87,8 +87,8 @@ def test_the_host_name_stands_in_for_the_node() -> None:
         pytest.param(
             ("hold_time_s: 30", "hold_time: 30"),
             "config.yaml: line 14: peers[1].hold_time: unknown key; did you mean 'hold_time_s'?"
-            " (known: address, bfd, gateway, hold_time_s, local_address, local_asn,"
-            " multihop_ttl, name, password_file, password_secret, port, remote_asn)",
+            " (known: address, bfd, gateway, hold_time_s, interface, local_address,"
+            " local_asn, multihop_ttl, name, password_file, password_secret, port, remote_asn)",
             id="near-miss",
         ),
         pytest.param(
