@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from bgp.nlri import BITS, Prefix
 from bgp.path import Attributes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Numbers of one peer and family."""
+
+    accepted: int = 0
+    rejected: int = 0
+    stale: int = 0
+    """Part of `accepted`."""
+
+    @property
+    def received(self) -> int:
+        """All that the peer announced and did not withdraw."""
+        return self.accepted + self.rejected
 
 
 class Table:

@@ -6,31 +6,23 @@ to write. Errors name the field.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 from typing import NewType
 
 from bgp.bfd.settings import BfdProfile
+from bgp.ending import Ending
 from bgp.ends import Ends, Remote, interface_of, remote_of
 from bgp.errors import PermanentError
+from bgp.limits import MaxPrefixes
 from bgp.nlri import IPV4, IPV6, IPAddress, Prefix
+from bgp.peer_rules import DEFAULT_PORT, rules
 from bgp.secret import Secret
 
 PeerId = NewType("PeerId", str)
 """Name of a peer in our configuration; its address when no name is given."""
-
-MAX_ASN = 2**32 - 1
-MIN_HOLD_TIME_S = 3
-MAX_HOLD_TIME_S = 65535
-MAX_RESTART_TIME_S = 4095
-"""Twelve bits on the wire (RFC 4724 section 3); ExaBGP truncates silently what is larger."""
-MAX_PORT = 65535
-DEFAULT_PORT = 179
-MAX_TTL = 255
-INTERFACE_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,14}")
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:%-]{0,62}")
 
 
 class Receive(StrEnum):
@@ -65,10 +57,13 @@ class PeerSettings:
     name: PeerId
     address: IPAddress
     """Of a peer by interface: link-local with the interface as its zone, as in fe80::1%eth1."""
-    remote_asn: int
+    remote_asn: int | None
+    """Its AS; None takes any but ours (`external`)."""
     local_asn: int
     local_address: IPAddress | None = None
     """Source address of the session; None lets the kernel choose."""
+    source_interface: str | None = None
+    """The session leaves by this interface only (SO_BINDTODEVICE)."""
     families: frozenset[int] = frozenset()
     """IPV4 and IPV6 unicast to exchange; empty means the family of `address`, or both families for
     a peer by interface."""
@@ -80,7 +75,16 @@ class PeerSettings:
     port: int = DEFAULT_PORT
     multihop_ttl: int | None = None
     """TTL of what we send; None is the kernel's default: our side never refuses a far peer."""
+    ttl_security_hops: int | None = None
+    """GTSM (RFC 5082): what comes from farther than so many hops is dropped; 1 is the link."""
     passive: bool = False
+    allow_own_asn: int = 0
+    """How often our own AS may stand in the AS path of what the peer announces."""
+    max_prefixes: MaxPrefixes = field(default_factory=MaxPrefixes)
+    shutdown: str | None = None
+    """Kept down by the operator, who may give a text for the peer; None if not."""
+    disabled: str = ""
+    """Why there can be no session for now, in words; "" if nothing keeps it."""
     bfd: BfdProfile | None = None
     """How the path is watched; the speaker does not know of it."""
 
@@ -88,67 +92,24 @@ class PeerSettings:
         if not self.families:
             usual = {IPV4, IPV6} if self.interface else {self.address.version}
             object.__setattr__(self, "families", frozenset(usual))
-        for name, wrong, reason in self._rules():
+        for name, wrong, reason in rules(self):
             if wrong:
                 raise PeerError(self.name, name, reason)
 
-    def _rules(self) -> tuple[tuple[str, bool, str], ...]:
-        local = self.local_address
-        hold = self.hold_time_s
-        return (
-            ("name", not NAME_PATTERN.fullmatch(self.name), "letters, digits and _.:%- only"),
-            ("address", _unusable(self.address), "not an address of one host"),
-            (
-                "address",
-                self.address.is_link_local and not self.interface,
-                "a link-local address alone names no peer; give its interface",
-            ),
-            (
-                "interface",
-                bool(self.interface) and not INTERFACE_PATTERN.fullmatch(self.interface or ""),
-                "not the name of an interface",
-            ),
-            (
-                "local_address",
-                bool(self.interface) and not (local is not None and local.is_link_local),
-                "a peer by interface needs our link-local address",
-            ),
-            ("remote_asn", not 1 <= self.remote_asn <= MAX_ASN, f"not in 1..{MAX_ASN}"),
-            ("local_asn", not 1 <= self.local_asn <= MAX_ASN, f"not in 1..{MAX_ASN}"),
-            (
-                "local_address",
-                local is not None and local.version != self.address.version,
-                "not of the family of the peer's address",
-            ),
-            ("families", not self.families <= {IPV4, IPV6}, "only 4 and 6"),
-            (
-                "families",
-                self.families != {self.address.version} and not self.interface,
-                "only the family of the peer's address is supported; use one peer per family",
-            ),
-            (
-                "hold_time_s",
-                not MIN_HOLD_TIME_S <= hold <= MAX_HOLD_TIME_S,
-                f"not in {MIN_HOLD_TIME_S}..{MAX_HOLD_TIME_S}",
-            ),
-            (
-                "graceful_restart_s",
-                not 0 <= self.graceful_restart_s <= MAX_RESTART_TIME_S,
-                f"not in 0..{MAX_RESTART_TIME_S}",
-            ),
-            ("port", not 1 <= self.port <= MAX_PORT, f"not in 1..{MAX_PORT}"),
-            (
-                "multihop_ttl",
-                self.multihop_ttl is not None and not 1 <= self.multihop_ttl <= MAX_TTL,
-                f"not in 1..{MAX_TTL}",
-            ),
-            ("passive", self.passive, "not supported: the speaker only dials"),
-        )
+    @property
+    def is_enabled(self) -> bool:
+        """Tell whether there shall be a session at all."""
+        return self.shutdown is None and not self.disabled
 
     @property
     def interface(self) -> str | None:
         """The link of a peer by interface; None for one by address."""
         return interface_of(self.address)
+
+    @property
+    def link(self) -> str | None:
+        """The link that the session has to use; None leaves it to the kernel."""
+        return self.interface or self.source_interface
 
     @property
     def remote(self) -> Remote:
@@ -159,13 +120,6 @@ class PeerSettings:
     def is_internal(self) -> bool:
         """Tell whether this is iBGP."""
         return self.remote_asn == self.local_asn
-
-
-def _unusable(address: IPAddress) -> bool:
-    zone = isinstance(address, IPv6Address) and address.scope_id
-    return bool(
-        address.is_multicast or address.is_unspecified or (zone and not address.is_link_local)
-    )
 
 
 def _twice(field_name: str, value: object) -> tuple[str, str]:
@@ -189,6 +143,8 @@ class SpeakerConfig:
     """Everything is announced with GRACEFUL_SHUTDOWN (RFC 8326)."""
     prepend: int = 0
     """How often our AS is put before the path of everything, while going away."""
+    kept_down: Mapping[PeerId, Ending] = field(default_factory=dict)
+    """Peers without a session for now, and what an existing one is ended with."""
 
     def __post_init__(self) -> None:
         if int(self.router_id) == 0:
@@ -200,6 +156,11 @@ class SpeakerConfig:
                 if value in seen:
                     raise PeerError(peer.name, *_twice(name, value))
                 seen.add(value)
+
+    @property
+    def running(self) -> tuple[PeerSettings, ...]:
+        """The peers that shall have a session."""
+        return tuple(peer for peer in self.peers if peer.name not in self.kept_down)
 
     def networks_for(self, peer: PeerSettings) -> tuple[Prefix, ...]:
         """Give what is announced to this peer, sorted, without duplicates."""

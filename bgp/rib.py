@@ -16,31 +16,15 @@ Invariant: `best` depends on the set of paths only, never on the order of their 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from bgp.adjribin import Table, families
+from bgp.adjribin import Counts, Table, families
 from bgp.decision import choose
 from bgp.event import EndOfRib, PeerEvent, Updated
 from bgp.nlri import BITS, IPAddress, Prefix
 from bgp.path import Attributes, Path
 from bgp.peer import PeerId, PeerSettings
-from bgp.policy import ImportPolicy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """Numbers of one peer and family."""
-
-    accepted: int = 0
-    rejected: int = 0
-    stale: int = 0
-    """Part of `accepted`."""
-
-    @property
-    def received(self) -> int:
-        """All that the peer announced and did not withdraw."""
-        return self.accepted + self.rejected
+from bgp.policy import AS_LOOP, ImportPolicy
 
 
 class Rejection(NamedTuple):
@@ -82,9 +66,9 @@ class Rib:
         old, self._peers, self._policy = self._peers, dict(peers), policy
         self._index()
         for peer, settings in self._peers.items():
-            if changed or (peer in old and old[peer].local_asn != settings.local_asn):
+            if changed or (peer in old and _loop_bounds(old[peer]) != _loop_bounds(settings)):
                 for table in self._tables[peer].values():
-                    self._judge_again(table, settings.local_asn)
+                    self._judge_again(table, settings)
 
     def apply(self, event: PeerEvent) -> None:
         """Take in an UPDATE, or sweep at an End-of-RIB; any other event changes nothing.
@@ -191,6 +175,13 @@ class Rib:
             if prefix in table.rejected
         )
 
+    def loops(self, peer: PeerId, family: int) -> Iterator[Prefix]:
+        """Give what was refused because our own AS stands in its path."""
+        table = self._tables.get(peer, {}).get(family)
+        for prefix, (_, reason) in table.rejected.items() if table is not None else ():
+            if reason == AS_LOOP:
+                yield prefix
+
     def prefixes(self) -> set[Prefix]:
         """Give all prefixes that have at least one accepted path."""
         return set().union(
@@ -232,7 +223,7 @@ class Rib:
             if withdrawn:
                 self._withdraw(tables, withdrawn)
             if announced and attributes is not None:
-                self._announce(tables, attributes, announced, settings.local_asn)
+                self._announce(tables, attributes, announced, settings)
 
     def _withdraw(self, tables: Mapping[int, Table], withdrawn: Iterable[Prefix]) -> None:
         for prefix in withdrawn:
@@ -248,9 +239,9 @@ class Rib:
         tables: Mapping[int, Table],
         attributes: Attributes,
         announced: Iterable[Prefix],
-        local_asn: int,
+        settings: PeerSettings,
     ) -> None:
-        judge = self._policy.judge(attributes, local_asn)
+        judge = self._policy.judge(attributes, *_loop_bounds(settings))
         changed = self._changed
         for prefix in announced:
             table = tables[prefix[0]]
@@ -285,12 +276,16 @@ class Rib:
             del table.accepted[prefix]
         self._changed |= prefixes
 
-    def _judge_again(self, table: Table, local_asn: int) -> None:
+    def _judge_again(self, table: Table, settings: PeerSettings) -> None:
         everything = [
             *table.accepted.items(),
             *((prefix, entry[0]) for prefix, entry in table.rejected.items()),
         ]
         for prefix, attributes in everything:
-            verdict = self._policy.evaluate(prefix, attributes, local_asn)
+            verdict = self._policy.evaluate(prefix, attributes, *_loop_bounds(settings))
             self._store(table, prefix, attributes, None if verdict.accepted else verdict.reason)
         table.stale &= table.accepted.keys()
+
+
+def _loop_bounds(settings: PeerSettings) -> tuple[int, int]:
+    return settings.local_asn, settings.allow_own_asn

@@ -134,6 +134,10 @@ class AdjRibOut:
             if peer.families
         }
 
+    def is_up(self, remote: Remote) -> bool:
+        """Tell whether there is a session with the peer."""
+        return remote in self._peers and self._peers[remote].next_hop is not None
+
     def is_settled(self, remote: Remote | None = None) -> bool:
         """Tell whether the peer, or every peer, was sent exactly what is wanted."""
         if remote is None:

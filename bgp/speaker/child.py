@@ -6,12 +6,13 @@ import contextlib
 import signal
 import subprocess
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from bgp.nlri import IPV4, IPAddress
+from bgp.nlri import BITS, IPV4, IPAddress
 from bgp.speaker.launch import Installation, LaunchError, SpeakerProcessSettings
 from bgp.speaker.output import Output
-from bgp.speaker.sockets import local_address
+from bgp.speaker.sockets import local_address, unacknowledged_bytes
 
 LAST_BREATH_S = 0.1
 """How long a speaker may live on after its relay before we take it for left behind."""
@@ -100,6 +101,11 @@ class Child:
             self._process.wait(timeout=deadline_s)
         except subprocess.TimeoutExpired as error:
             raise LaunchError(f"process {self.pid} does not die") from error
+
+    def unacknowledged_bytes(self, remotes: AbstractSet[tuple[IPAddress, int]]) -> int:
+        """Count bytes written to the connections with these addresses and ports, on their way."""
+        tables = [self.socket_table(family) for family in BITS]
+        return sum(unacknowledged_bytes(table, remotes) for table in tables)
 
     def socket_table(self, family: int) -> str:
         """Give the kernel's TCP table of the network namespace it runs in; "" when it is gone."""

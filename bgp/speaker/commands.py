@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from bgp.ending import Ending
 from bgp.ends import Remote
 from bgp.export import Export, words
 from bgp.nlri import IPAddress, Prefix
@@ -47,9 +48,10 @@ def reset(peer: Remote) -> bytes:
     return f"neighbor {peer} teardown 4\n".encode()
 
 
-def notify(peer: Remote, code: int, subcode: int) -> bytes:
+def notify(peer: Remote, ending: Ending) -> bytes:
     """End the session with a NOTIFICATION; only our launcher's ExaBGP knows the command."""
-    return f"neighbor {peer} notify {code} {subcode}\n".encode()
+    said = f"notify {ending.code} {ending.subcode} {ending.data.hex()}".rstrip()
+    return f"neighbor {peer} {said}\n".encode()
 
 
 def _rest(export: Export) -> str:

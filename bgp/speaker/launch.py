@@ -136,10 +136,7 @@ class Installation:
 
     @staticmethod
     def _program(settings: SpeakerProcessSettings) -> tuple[str, ...]:
-        config = str(settings.config_path)
-        if settings.receive is Receive.STOCK:
-            return ("-m", "exabgp", "server", config)
-        path = str(settings.socket_path)
+        config, path = str(settings.config_path), str(settings.socket_path)
         return ("-m", "bgp.speaker.launcher", config, path, settings.receive.value)
 
     def environment(self, settings: SpeakerProcessSettings) -> dict[str, str]:

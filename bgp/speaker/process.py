@@ -18,6 +18,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from bgp.ending import Ending
 from bgp.ends import address_of
 from bgp.event import (
     Alive,
@@ -32,7 +33,6 @@ from bgp.event import (
     SpeakerStarted,
     Updated,
 )
-from bgp.nlri import BITS
 from bgp.peer import PeerId, SpeakerConfig
 from bgp.speaker import commands
 from bgp.speaker.adjribout import AdjRibOut
@@ -40,10 +40,10 @@ from bgp.speaker.child import Child
 from bgp.speaker.launch import DEFAULT_UID, Installation, SpeakerProcessSettings, write
 from bgp.speaker.link import Link
 from bgp.speaker.output import Answer
+from bgp.speaker.partings import Partings
 from bgp.speaker.reader import Reader
 from bgp.speaker.render import render
 from bgp.speaker.roster import Roster
-from bgp.speaker.sockets import unacknowledged_bytes
 from bgp.speaker.supervision import RELOAD_RETRY_S, Backoff, Heartbeat, Reload
 
 __all__ = ["DEFAULT_UID", "Speaker", "SpeakerProcessSettings"]
@@ -73,6 +73,7 @@ class Speaker:
         self._roster = Roster()
         self._reader = Reader()
         self._out = AdjRibOut()
+        self._partings = Partings()
         self._reload = Reload()
         self._backoff = Backoff()
         self._heartbeat = Heartbeat(settings.heartbeat_s)
@@ -83,9 +84,8 @@ class Speaker:
     def configure(self, config: SpeakerConfig) -> None:
         """Make the speaker do what `config` says; idempotent, does not block.
 
-        Starts it if need be. A changed network list touches no session; a changed peer resets
-        that peer only; a removed one is sent our withdrawals first. Raises OSError, with
-        nothing changed, if the configuration cannot be written.
+        A changed network list touches no session, a changed peer resets that peer only; one that
+        leaves gets our withdrawals and a NOTIFICATION. Raises OSError, with nothing changed.
         """
         if config == self._config:
             return
@@ -100,7 +100,9 @@ class Speaker:
         for remote in anew:
             self._out.session_down(remote)
             self._link.send(commands.reset(remote))
-        self._link.send(self._out.want(self._roster.wanted(config)))
+        self._partings.take(self._roster.leaving, config)
+        said = self._out.want(self._roster.wanted(config))
+        self._link.send(said + self._partings.tell(self._out.is_up))
         if self._child is None and self._start_at is None:
             self._start_at = now
         self._start_if_due(now)
@@ -155,12 +157,8 @@ class Speaker:
 
     def pending_bytes(self) -> int:
         """Count bytes that our peers have not acknowledged yet; 0 when there is no child."""
-        if self._child is None:
-            return 0
-        remotes = self._roster.remotes
-        return self._link.unsent_bytes + sum(
-            unacknowledged_bytes(self._child.socket_table(family), remotes) for family in BITS
-        )
+        child, remotes = self._child, self._roster.remotes
+        return self._link.unsent_bytes + child.unacknowledged_bytes(remotes) if child else 0
 
     @property
     def is_settled(self) -> bool:
@@ -213,6 +211,7 @@ class Speaker:
                     self._out.forget(remote)
                 self._link.send(b"".join(commands.reset(r) for r in self._roster.moved))
                 self._roster.leaving = self._roster.moved = frozenset()
+                self._partings.clear()
                 events.append(ConfigApplied())
 
     def _begin_if_ready(self, child: Child, now: float, events: list[Event]) -> None:
@@ -232,8 +231,8 @@ class Speaker:
             self._heartbeat.heard(now)
             for event in self._reader.read(item, self._roster.ids, self._roster.via):
                 if isinstance(event, Refused):
-                    remote = self._roster.remote(event.peer)
-                    self._link.send(commands.notify(remote, event.code, event.subcode))
+                    ending = Ending(code=event.code, subcode=event.subcode)
+                    self._link.send(commands.notify(self._roster.remote(event.peer), ending))
                 elif not (isinstance(event, Alive) or self._roster.is_old(event)):
                     events.append(self._take(child, event))
 
@@ -250,9 +249,12 @@ class Speaker:
                 # The connection has gone again, or nothing can be announced on it: dial anew.
                 self._link.send(commands.reset(remote))
             else:
-                self._link.send(self._out.session_up(remote, event.local_address))
+                said = self._out.session_up(remote, event.local_address)
+                self._link.send(said + self._partings.tell(self._out.is_up))
         elif isinstance(event, SessionDown):
-            self._out.session_down(self._roster.remote(event.peer))
+            remote = self._roster.remote(event.peer)
+            self._out.session_down(remote)
+            self._partings.ended(remote)
         elif isinstance(event, Sent):
             self._link.send(self._out.confirm(self._roster.remote(event.peer), event))
         self._roster.note(event)
@@ -289,11 +291,10 @@ class Speaker:
         self._roster.clear()
         self._reader.clear()
         self._out.reset()
+        self._partings.clear()
         self._reload.ended()
 
     def _reload_if_due(self, now: float) -> None:
-        if self._child is None or not self._child.is_serving:
-            return
-        may_start = all(self._out.is_settled(remote) for remote in self._roster.leaving)
-        if self._reload.is_due(now, may_start=may_start):
+        may_start = self._partings.are_over and all(map(self._out.is_settled, self._roster.leaving))
+        if self._child and self._child.is_serving and self._reload.is_due(now, may_start=may_start):
             self._child.reload()

@@ -19,7 +19,8 @@ from pathlib import PurePosixPath
 
 from bgp.ends import without_zone
 from bgp.nlri import IPV4, IPV6, IPAddress
-from bgp.peer import DEFAULT_PORT, PeerError, PeerSettings, SpeakerConfig
+from bgp.peer import PeerError, PeerSettings, SpeakerConfig
+from bgp.peer_rules import DEFAULT_PORT, MAX_TTL
 
 API_PROCESS = "agent"
 
@@ -39,7 +40,7 @@ def render(config: SpeakerConfig, relay_command: tuple[PurePosixPath | str, ...]
     parts += [
         _peer(config, peer)
         for peer in sorted(
-            config.peers, key=lambda p: (p.address.version, int(p.address), p.interface or "")
+            config.running, key=lambda p: (p.address.version, int(p.address), p.interface or "")
         )
     ]
     return "\n".join(parts)
@@ -51,18 +52,21 @@ def _peer(config: SpeakerConfig, peer: PeerSettings) -> str:
         f"    router-id {_address(config.router_id)};",
         f"    local-address {_address(peer.local_address) if peer.local_address else 'auto'};",
         f"    local-as {peer.local_asn};",
-        f"    peer-as {peer.remote_asn};",
+        f"    peer-as {'auto' if peer.remote_asn is None else peer.remote_asn};",
         f"    hold-time {peer.hold_time_s};",
         "    adj-rib-in false;",
         "    manual-eor true;",
     ]
-    if peer.interface is not None:
+    if peer.link is not None:
         # A plain word: PeerSettings has checked it.
-        lines.append(f"    source-interface {peer.interface};")
+        lines.append(f"    source-interface {peer.link};")
     if peer.port != DEFAULT_PORT:
         lines.append(f"    connect {peer.port};")
     if peer.multihop_ttl is not None:
         lines.append(f"    outgoing-ttl {peer.multihop_ttl};")
+    if peer.ttl_security_hops is not None:
+        # What we send then has TTL 255 (exabgp/reactor/network/tcp.py, sending_ttl).
+        lines.append(f"    incoming-ttl {MAX_TTL + 1 - peer.ttl_security_hops};")
     if peer.password is not None:
         word = peer.password.base64()
         if not _BASE64.fullmatch(word):

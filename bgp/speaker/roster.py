@@ -13,7 +13,8 @@ from bgp.ends import Remote, address_of, name_of
 from bgp.event import Connected, Direction, Event, Opened, SessionDown
 from bgp.export import Export
 from bgp.nlri import IPAddress, Prefix
-from bgp.peer import DEFAULT_PORT, PeerId, PeerSettings, SpeakerConfig
+from bgp.peer import PeerId, PeerSettings, SpeakerConfig
+from bgp.peer_rules import DEFAULT_PORT
 from bgp.secret import Secret
 from bgp.speaker.supervision import DEFAULT_HOLD_TIME_S
 
@@ -23,6 +24,8 @@ class Roster:
 
     def __init__(self) -> None:
         self._peers: tuple[PeerSettings, ...] = ()
+        self._running: tuple[PeerSettings, ...] = ()
+        """Those that are not kept down."""
         self._hold_times: dict[Remote, int] = {}
         self.ids: Mapping[str, PeerId] = {}
         """What the speaker calls a peer (`ends.name_of`) -> id, as `events.parse` wants it."""
@@ -44,21 +47,19 @@ class Roster:
         """
         anew = tuple(
             peer.remote
-            for peer in config.peers
+            for peer in config.running
             if self.ids.get(name_of(peer.remote), peer.name) != peer.name
             or peer.remote in self.leaving
         )
-        back = {peer.name for peer in config.peers if peer.remote in self.leaving}
-        links = {peer.remote: peer.interface for peer in self._peers}
+        back = {peer.name for peer in config.running if peer.remote in self.leaving}
+        links = {peer.remote: peer.link for peer in self._running}
         before = self.leaving.union(links)
-        self._peers = config.peers
+        self._peers, self._running = config.peers, config.running
         self.ids = {name_of(peer.remote): peer.name for peer in config.peers}
         self.via = {peer.name: peer.address for peer in config.peers if peer.interface}
         # ExaBGP does not look at the interface when it compares configurations.
-        self.moved |= {
-            p.remote for p in config.peers if links.get(p.remote) not in (None, p.interface)
-        }
-        self.leaving = before.difference(peer.remote for peer in config.peers)
+        self.moved |= {p.remote for p in config.running if links.get(p.remote, p.link) != p.link}
+        self.leaving = before.difference(peer.remote for peer in config.running)
         self._former = (self._former & set(self.ids.values())) | back
         return anew
 
@@ -117,4 +118,4 @@ class Roster:
         config: SpeakerConfig,
     ) -> dict[Remote, tuple[frozenset[int], dict[Prefix, Export]]]:
         """Give per peer its families and what it shall be told, as `AdjRibOut.want` takes it."""
-        return {peer.remote: (peer.families, exports(config, peer)) for peer in config.peers}
+        return {peer.remote: (peer.families, exports(config, peer)) for peer in config.running}

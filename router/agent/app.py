@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 from bgp.speaker.process import Speaker, SpeakerProcessSettings
 from router.agent.api import LocalApi
 from router.agent.bfd_link import BfdLink
+from router.agent.circumstances import Circumstances
 from router.agent.control import Control
-from router.agent.core import Circumstances, RouteAgent
+from router.agent.core import RouteAgent
 from router.agent.health import HealthServer
 from router.agent.lock import agent_lock
 from router.agent.node_file import NodeFile

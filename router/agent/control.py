@@ -43,6 +43,8 @@ class Control:
         self.withdraw_until: float | None = None
         self.withdrawn: bool | None = None
         """The outcome of `stop --withdraw`, once it is known."""
+        self.told = 0
+        """How many peers were established when the withdrawal began."""
         self._inbox = inbox
         self._wake = wake
         self._source = source
@@ -127,10 +129,11 @@ class Control:
         def begin() -> None:
             self._stoppers.append(done)
             if withdraw and self.agent is not None:
+                self.told = len(self.agent.sessions.established)
                 self.withdraw_until = time.monotonic() + _WITHDRAW_S
             else:
                 self.ended = True
 
         self._inbox.ask(begin, _ASK_S)
         done.wait(_WITHDRAW_S + _ASK_S)
-        return {"withdrawn": self.withdrawn}
+        return {"withdrawn": self.withdrawn, "peers": self.told}

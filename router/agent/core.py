@@ -8,20 +8,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from bgp.ends import interface_of
 from bgp.errors import BgpError
-from bgp.event import ConfigApplied, ConfigRejected, Event, SpeakerExited, SpeakerStarted
+from bgp.event import Event, SessionUp, Updated
 from bgp.nlri import Prefix
 from bgp.peer import PeerId, SpeakerConfig
 from bgp.rib import Rib
 from cni.node_facts import NodeFacts
+from router.agent.circumstances import Circumstances
 from router.agent.forwarding import Forwarding
+from router.agent.holds import Holds
 from router.agent.liveness import Liveness
 from router.agent.sessions import Sessions
 from router.agent.shells import Shells
+from router.agent.speaker_news import tell_speaker
 from router.agent.telling import node_facts, readiness_signs
 from router.config.settings import AgentSettings
 from router.kernel.monitor import Noticed
@@ -30,7 +32,6 @@ from router.model.link import Address, Links
 from router.model.unnumbered import Discovered, Port
 from router.reconcile.announce import Announcement, announcement, smallest_mtu, uplinks
 from router.reconcile.discovery import discovered, ports
-from router.reconcile.learned import Metrics
 from router.reconcile.readiness import Signs, first_verdict, judge
 from router.reconcile.sysctl import keys as sysctl_keys
 from router.reconcile.sysctl import plan_sysctls
@@ -39,17 +40,6 @@ _log = logging.getLogger(__name__)
 RESYNC_S: Final = 30.0
 """How often the kernel is read in full although nothing was noticed."""
 _RETRY_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
-    """What holds for one run of the agent and is no setting."""
-
-    metrics: Metrics
-    resumed: bool = False
-    """An agent ran before us since boot."""
-    expects_pod_cidrs: bool = False
-    """A node without pod CIDRs is not ready: cluster mode."""
 
 
 class RouteAgent:
@@ -70,16 +60,17 @@ class RouteAgent:
         self.shells = shells
         self._monotonic = monotonic
         self._wall = wall
-        self.started_at = wall()
+        self.started_at = at = wall()
         self.rib = Rib(settings.import_policy(), {peer.name: peer for peer in settings.peers})
         self.sessions = Sessions(
             settings.peers,
             self.rib,
             deferral_s=settings.deferral_s,
             now=monotonic(),
-            at=self.started_at,
+            at=at,
             waiting=settings.waiting,
         )
+        self.holds = Holds(settings.peers)
         self.forwarding = Forwarding(
             shells.fib, self.rib, circumstances.metrics, settings.node_addresses
         )
@@ -113,6 +104,7 @@ class RouteAgent:
             self._receive(event, now)
         self._attempt("bfd", self._watch_paths)
         self.sessions.expire(now)
+        self.holds.expire(now)
         self._attempt("forwarding", lambda: self._forward(now))
         self._attempt("announcement", self._announce)
         self._attempt("node facts", lambda: self.shells.publish(self._facts()))
@@ -157,18 +149,18 @@ class RouteAgent:
             _log.info("sysctl set", extra={"sysctl": write.describe(), "was": current[write.key]})
 
     def _receive(self, event: Event, now: float) -> None:
-        if isinstance(event, SpeakerStarted):
-            _log.info("speaker started", extra={"pid": event.pid})
-        elif isinstance(event, SpeakerExited):
-            _log.error("speaker ended", extra={"status": event.status, "reason": event.reason})
-        elif isinstance(event, ConfigRejected):
-            self.problems["speaker"] = f"the speaker refused its configuration: {event.reason}"
-        elif isinstance(event, ConfigApplied):
-            self.problems.pop("speaker", None)
+        tell_speaker(event, self.problems)
         self.liveness.note(event, now)
+        if isinstance(event, Updated) and self.holds.of(event.peer) is not None:
+            return
         lost = self.sessions.receive(event, now=now, at=self._wall())
         if lost is not None:
             self._lose(lost)
+        if isinstance(event, Updated | SessionUp):
+            asn = self.sessions.remote_asn(event.peer)
+            if self.holds.must_go(event, asn, self.rib.counts, now):
+                self.sessions.give_up(event.peer)
+                self._lose(event.peer)
 
     def _watch_paths(self) -> None:
         for peer in self.liveness.judge(self.settings.peers):
@@ -208,7 +200,10 @@ class RouteAgent:
         )
         networks: tuple[Prefix, ...] = () if self.withdrawing else self.announcing.networks
         config = SpeakerConfig(
-            router_id=settings.router_id, peers=settings.peers, networks=networks
+            router_id=settings.router_id,
+            peers=settings.peers,
+            networks=networks,
+            kept_down=self.holds.endings(),
         )
         # A speaker that starts before anything works would send End-of-RIB first (RFC 4724).
         if self._configured is None and not self._seen_links:
@@ -281,6 +276,7 @@ class RouteAgent:
         self.settings = settings
         self._own = _own(settings)
         self.rib.reconfigure(settings.import_policy(), {p.name: p for p in settings.peers})
+        self.holds.reconfigure(settings.peers)
         self.sessions.reconfigure(
             settings.peers,
             deferral_s=settings.deferral_s,

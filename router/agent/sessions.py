@@ -65,8 +65,9 @@ class Sessions:
 
     def _everything(self) -> Iterator[Awaited]:
         for peer in (*self._settings.values(), *(one.peer for one in self._waiting.values())):
-            for family in sorted(peer.families):
-                yield Awaited(peer.name, family)
+            if peer.is_enabled:
+                for family in sorted(peer.families):
+                    yield Awaited(peer.name, family)
 
     @property
     def all(self) -> tuple[tuple[PeerSettings, Session], ...]:
@@ -103,6 +104,8 @@ class Sessions:
             for name in wanted.keys() & self._settings.keys()
             if wanted[name].remote != self._settings[name].remote
         }
+        enabled_before = {name for name, peer in self._settings.items() if peer.is_enabled}
+        enabled = {name for name, peer in wanted.items() if peer.is_enabled}
         gone = self._settings.keys() - wanted.keys() | moved
         new = wanted.keys() - self._settings.keys() | moved
         running = any(s.state is not State.IDLE for s in self._sessions.values())
@@ -117,13 +120,30 @@ class Sessions:
         self._sessions = {name: (self._sessions | fresh)[name] for name in wanted}
         self._deferral_s = deferral_s
         # A link that comes and goes does not end the wait for its router.
-        left = gone - moved - self._waiting.keys()
-        self.after_start = self.after_start.without(left)
+        self._await_no_longer(gone, after_start=gone - moved - self._waiting.keys())
+        for name in enabled_before - enabled - gone:
+            self.give_up(name)
+        if self.after_start.holds(now):
+            new = new - before | enabled - enabled_before - before
+            added = [item for item in self._everything() if item.peer in new]
+            self.after_start = self.after_start.adding(added)
+
+    def give_up(self, peer: PeerId) -> None:
+        """Forget the paths of a peer that is to have no session, and wait for none."""
+        self._rib.drop(peer)
+        self._await_no_longer({peer}, after_start={peer})
+
+    def _await_no_longer(
+        self, gone: AbstractSet[PeerId], *, after_start: AbstractSet[PeerId]
+    ) -> None:
+        self.after_start = self.after_start.without(after_start)
         self._after_speaker = self._after_speaker.without(gone)
         self._helping = {n: d for n, d in self._helping.items() if n not in gone}
-        if self.after_start.holds(now):
-            added = [item for item in self._everything() if item.peer in new - before]
-            self.after_start = self.after_start.adding(added)
+
+    def remote_asn(self, peer: PeerId) -> int | None:
+        """Return the AS of the peer's last OPEN."""
+        session = self._sessions.get(peer)
+        return session.remote.asn if session is not None and session.remote is not None else None
 
     def _send_away(self, peers: AbstractSet[PeerId], at: float) -> None:
         """Keep what there is to say about peers by interface that are no longer where they were."""
@@ -168,6 +188,7 @@ class Sessions:
         if isinstance(event, SessionUp):
             _log.info("session established", extra={"peer": event.peer})
             self._back(after, now)
+            self._forget_what_was_not_negotiated(after)
         if isinstance(event, SessionDown) and before.is_established:
             kept = bgp_session.families_kept(before, event)
             fields = {"peer": event.peer, "reason": after.last_down, "kept": sorted(kept)}
@@ -208,6 +229,16 @@ class Sessions:
             self._sweep(item)
         if helped.awaited - lost:
             self._helping[peer] = Deferral.begin(helped.awaited - lost, now, self._deferral_s)
+
+    def _forget_what_was_not_negotiated(self, session: Session) -> None:
+        """Wait for no End-of-RIB that cannot come: of a family that the peer did not offer."""
+        if session.remote is None or session.local is None:
+            return
+        for family in self._settings[session.peer].families - session.families:
+            awaited = Awaited(session.peer, family)
+            self.after_start = self.after_start.received(*awaited)
+            self._after_speaker = self._after_speaker.received(*awaited)
+            self._sweep(awaited)
 
     def _sweep(self, awaited: Awaited) -> None:
         swept = self._rib.sweep_stale(awaited.peer, awaited.family)

@@ -38,7 +38,7 @@ def readiness_signs(
     up = tuple(sessions)
     return Signs(
         waits_for_pod_cidr=expects_pod_cidrs and not settings.pod_cidrs,
-        peers=len(settings.peers) + len(settings.waiting),
+        peers=settings.sessions_wanted,
         established=len(up),
         peers_behind=tuple(sorted(s.peer for s in up if _is_behind(s, announced))),
         not_announced=tuple(f"{prefix}: {why}" for prefix, why in waiting),

@@ -15,8 +15,10 @@ from bgp.path import Path
 from bgp.peer import PeerSettings
 from bgp.session import Session
 from router.agent.core import RouteAgent
+from router.agent.holds import describe
 from router.config.settings import WaitingPeer
 from router.kube.view import ClusterView
+from router.reconcile.findings import findings
 
 Json = dict[str, Any]
 FAMILY_NAMES: Final = {IPV4: "ipv4 unicast", 6: "ipv6 unicast"}
@@ -27,10 +29,13 @@ def status(agent: RouteAgent, now: float) -> Json:
     fib = agent.forwarding.fib
     reasons = [f"{part}: {text}" for part, text in sorted(agent.problems.items())]
     established = len(agent.sessions.established)
-    peers = len(agent.settings.peers) + len(agent.settings.waiting)
+    peers = agent.settings.sessions_wanted
     if established < peers:
         reasons.append(f"{peers - established} of {peers} sessions are not established")
-    reasons += agent.liveness.complaints(agent.settings.peers)
+    reasons += agent.holds.complaints(agent.rib.counts, now)
+    own = agent.settings.import_policy().own
+    reasons += findings(agent.sessions.all, agent.holds.names(), agent.rib, agent.links, own)
+    reasons += agent.liveness.complaints(agent.settings.enabled_peers)
     reasons += agent.settings.notes
     reasons += [f"{prefix} is not announced: {why}" for prefix, why in agent.announcing.waiting]
     reasons += [f"{prefix}: {why}" for prefix, why in sorted(agent.forwarding.refused.items())]
@@ -105,14 +110,15 @@ def _waiting(agent: RouteAgent, one: WaitingPeer, session: Session | None, at: f
 
 def _peer(agent: RouteAgent, settings: PeerSettings, session: Session, at: float) -> Json:
     remote = session.remote
+    hold = agent.holds.of(settings.name)
     return {
         "name": settings.name,
         "address": str(settings.address),
-        "remote_asn": settings.remote_asn,
+        "remote_asn": _remote_asn(settings, session),
         "local_asn": settings.local_asn,
         "interface": settings.interface,
-        "state": session.state.value,
-        "reason": None,
+        "state": hold.kind.value if hold else session.state.value,
+        "reason": describe(hold, agent.turned_at) if hold else None,
         "since": _time(session.since),
         "for_s": round(max(0.0, at - session.since), 1),
         "router_id": remote.router_id if remote else None,
@@ -132,6 +138,13 @@ def _peer(agent: RouteAgent, settings: PeerSettings, session: Session, at: float
     }
 
 
+def _remote_asn(settings: PeerSettings, session: Session) -> int | str:
+    """Return the peer's AS; of an external one, what it said."""
+    if settings.remote_asn is not None:
+        return settings.remote_asn
+    return session.remote.asn if session.remote else "external"
+
+
 def _family(agent: RouteAgent, settings: PeerSettings, session: Session, family: int) -> Json:
     counts = agent.rib.counts(settings.name, family)
     return {
@@ -139,6 +152,8 @@ def _family(agent: RouteAgent, settings: PeerSettings, session: Session, family:
         "accepted": counts.accepted,
         "rejected": counts.rejected,
         "stale": counts.stale,
+        "limit": settings.max_prefixes.of(family),
+        "negotiated": family in session.families,
         "announced": session.announced_in(family),
         "end_of_rib_received": family in session.end_of_rib_received,
         "end_of_rib_sent": family in session.end_of_rib_sent,

@@ -115,6 +115,10 @@ def _run_stop(options: argparse.Namespace) -> int:
         print("The route agent stops. Its announcements stay with the peers until their")
         print("graceful-restart time ends, so that a new agent takes over without loss.")
         return 0
+    if answer.get("withdrawn") and not answer.get("peers"):
+        print("No peer is established, so nothing could be withdrawn; the agent stops. A peer that")
+        print("keeps routes over a graceful restart drops them when its restart time ends.")
+        return 0
     if answer.get("withdrawn"):
         print("Everything is withdrawn, every established peer has it, and the agent stops.")
         return 0

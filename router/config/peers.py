@@ -14,9 +14,11 @@ from typing import Any, Final
 
 from bgp.bfd.settings import MAX_INTERVAL_MS, MAX_MULTIPLIER, MIN_INTERVAL_MS, BfdProfile
 from bgp.peer import PeerError, PeerId, PeerSettings
+from bgp.peer_rules import MAX_OWN_ASNS
 from bgp.secret import Secret, SecretError
 from router.config import words
 from router.config.document import Section
+from router.config.peer_words import max_prefixes, remote_asn, shutdown, times, ttl_security
 from router.config.settings import WaitingPeer
 from router.config.surroundings import MissingSecretError, Surroundings
 from router.model.link import Address
@@ -90,7 +92,8 @@ class PeerReader:
             return made
         for peer in made:
             self.waiting.append(WaitingPeer(peer, found.why_not))
-            self.notes.append(f"{peer.name} waits on {interface}: {found.why_not}")
+            if peer.is_enabled:
+                self.notes.append(f"{peer.name} waits on {interface}: {found.why_not}")
         return []
 
     def _gateways(self, item: Section) -> list[PeerSettings]:
@@ -112,23 +115,27 @@ class PeerReader:
         self, item: Section, addresses: dict[str, Address], *, local_address: Address | None = None
     ) -> list[PeerSettings]:
         before = len(item.problems)
-        remote_asn = item.required("remote_asn", words.asn, 1)
+        local_asn = item.value("local_asn", words.asn, self.defaults.local_asn)
         values: dict[str, Any] = {
-            "remote_asn": remote_asn,
-            "local_asn": item.value("local_asn", words.asn, self.defaults.local_asn),
+            "remote_asn": item.required("remote_asn", remote_asn(local_asn), 1),
+            "local_asn": local_asn,
             "local_address": item.value("local_address", words.address, local_address),
-            "hold_time_s": item.value("hold_time_s", words.integer(3, 65535), 9),
+            "source_interface": item.value("source_interface", words.word, None),
             "port": item.value("port", words.integer(1, 65535), 179),
             "multihop_ttl": item.value("multihop_ttl", words.integer(1, 255), None),
+            "ttl_security_hops": item.value("ttl_security", ttl_security, None),
+            "allow_own_asn": item.value("allow_own_asn", words.integer(0, MAX_OWN_ASNS), 0),
+            "max_prefixes": max_prefixes(item),
+            "shutdown": shutdown(item),
             "graceful_restart_s": self.defaults.graceful_restart_s,
             "bfd": _bfd(item),
+            **times(item),
         }
-        waits = False
         try:
             values["password"] = self._password(item)
         except MissingSecretError as error:
-            waits = True
-            self.notes.append(f"{item.path}: not configured until its password is there: {error}")
+            # Never without its password: that would be a session the ToR refuses, or worse.
+            values["disabled"] = f"its password is not there: {error}"
         item.finish()
         if len(item.problems) > before:
             return []
@@ -138,8 +145,7 @@ class PeerReader:
                 found.append(PeerSettings(name=PeerId(name), address=address, **values))
             except PeerError as error:
                 item.problem(error.reason, item.node_of(error.field), error.field)
-        # Never without its password: that would be a session the ToR refuses, or worse.
-        return [] if waits else found
+        return found
 
     def _password(self, item: Section) -> Secret | None:
         path = item.value("password_file", words.path, None)
@@ -157,11 +163,10 @@ class PeerReader:
             return None
         try:
             return self.surroundings.read_password(path)
-        except (OSError, SecretError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            item.problem(
-                f"cannot be used: {reason}", item.node_of("password_file"), "password_file"
-            )
+        except OSError as error:
+            raise MissingSecretError(f"{path}: {error.strerror}") from None
+        except SecretError as error:
+            item.problem(f"cannot be used: {error}", item.node_of("password_file"), "password_file")
             return None
 
 

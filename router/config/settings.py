@@ -79,6 +79,17 @@ class AgentSettings:
         known = {peer.interface for peer in self.peers if peer.interface}
         return tuple(sorted(known.union(one.interface for one in self.waiting)))
 
+    @property
+    def enabled_peers(self) -> tuple[PeerSettings, ...]:
+        """The peers that shall have a session."""
+        return tuple(peer for peer in self.peers if peer.is_enabled)
+
+    @property
+    def sessions_wanted(self) -> int:
+        """How many sessions there should be, those included that cannot begin yet."""
+        waiting = sum(one.peer.is_enabled for one in self.waiting)
+        return len(self.enabled_peers) + waiting
+
     def import_policy(self) -> ImportPolicy:
         """Return the import guard (design, invariant 11)."""
         return ImportPolicy(

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, ip_address, ip_network
 from typing import TypeVar
 
 from bgp.nlri import Prefix
-from bgp.peer import INTERFACE_PATTERN, MAX_ASN
+from bgp.peer_rules import INTERFACE_PATTERN, MAX_ASN
 from router.model.link import Address
 
 E = TypeVar("E", bound=StrEnum)

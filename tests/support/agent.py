@@ -16,7 +16,8 @@ from bgp.nlri import Prefix
 from bgp.peer import PeerId, SpeakerConfig
 from bgp.secret import Secret
 from cni.node_facts import NodeFacts
-from router.agent.core import Circumstances, RouteAgent
+from router.agent.circumstances import Circumstances
+from router.agent.core import RouteAgent
 from router.agent.shells import Shells
 from router.config.load import load_settings
 from router.config.settings import AgentSettings

@@ -6,12 +6,13 @@ import time
 from ipaddress import ip_address
 from typing import Any
 
+from bgp.adjribin import Counts
 from bgp.event import Change, EndOfRib, Updated
 from bgp.nlri import Prefix
 from bgp.path import GRACEFUL_SHUTDOWN, Attributes, Origin
 from bgp.peer import PeerId, PeerSettings
 from bgp.policy import AcceptRule, ImportPolicy
-from bgp.rib import Counts, Rib
+from bgp.rib import Rib
 
 A, B, C = PeerId("a"), PeerId("b"), PeerId("c")
 POD, OTHER = Prefix.parse("10.244.2.0/24"), Prefix.parse("10.1.0.0/24")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address, ip_address
 
+from bgp.ending import Ending
 from bgp.ends import Ends
 from bgp.event import Sent
 from bgp.export import PLAIN, Export
@@ -222,4 +223,7 @@ def test_peers_by_interface_are_named_by_both_ends() -> None:
     assert b"local-ip fe80::b" in out.session_up(two, two.local)
     assert not out.is_settled(two)
     assert commands.reset(two) == b"neighbor fe80::1 local-ip fe80::b teardown 4\n"
-    assert commands.notify(two, 3, 1) == b"neighbor fe80::1 local-ip fe80::b notify 3 1\n"
+    assert (
+        commands.notify(two, Ending(code=3, subcode=1))
+        == b"neighbor fe80::1 local-ip fe80::b notify 3 1\n"
+    )

@@ -120,7 +120,7 @@ def test_secrets_are_asked_for_and_their_peers_follow(
     door.sees_text(TEXT)
     settings = config.take(())
     assert settings is not None
-    assert [peer.name for peer in settings.peers] == ["tor"]
+    assert [peer.name for peer in settings.enabled_peers] == ["tor"]
     assert door.wanted == [frozenset({REF})]
     door.sees(secrets={REF: Secret("word")})
     settings = config.take(())
@@ -174,11 +174,11 @@ def test_why_a_secret_is_missing_is_told_as_it_changes(
     door.sees_text(TEXT)
     settings = config.take(())
     assert settings is not None
-    assert "not read yet" in settings.notes[0]
+    assert "not read yet" in settings.peers[1].disabled
     door.sees(secret_problems={REF: "there is no Secret bgp in podroute"})
     settings = config.take(())
     assert settings is not None
-    assert "there is no Secret bgp" in settings.notes[0]
+    assert "there is no Secret bgp" in settings.peers[1].disabled
 
 
 def test_the_document_may_be_a_file(door: FakeDoor, tmp_path: Path) -> None:

@@ -257,12 +257,14 @@ def test_a_password_comes_from_a_secret() -> None:
     assert [peer.password for peer in settings.peers] == [None, Secret("word"), Secret("word")]
 
 
-def test_a_missing_secret_leaves_out_its_peers_and_no_others() -> None:
+def test_a_missing_secret_disables_its_peers_and_no_others() -> None:
     settings = load(SECRET)
-    assert [peer.name for peer in settings.peers] == ["route-server"]
-    assert settings.notes == (
-        "peers[0]: not configured until its password is there: there is no Secret bgp",
-    )
+    assert [(peer.name, peer.disabled) for peer in settings.peers] == [
+        ("route-server", ""),
+        ("gateway-10.0.0.1", "its password is not there: there is no Secret bgp"),
+        ("gateway-fd00::1", "its password is not there: there is no Secret bgp"),
+    ]
+    assert [peer.name for peer in settings.enabled_peers] == ["route-server"]
 
 
 def test_one_password_is_enough() -> None:
@@ -277,8 +279,8 @@ def test_a_file_cannot_name_secrets_without_an_api() -> None:
     )
     surroundings = Surroundings(host_name="host", read_password=no_password)
     settings = load_settings(text, source="file", surroundings=surroundings)
-    assert settings.peers == ()
-    assert "no API server" in settings.notes[0]
+    assert settings.enabled_peers == ()
+    assert "no API server" in settings.peers[0].disabled
 
 
 def test_readiness_is_configurable() -> None:

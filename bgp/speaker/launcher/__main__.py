@@ -6,6 +6,7 @@ import errno
 import sys
 
 from bgp.speaker.launcher.known import why_not
+from bgp.speaker.launcher.refusal import refuse_sessions
 from bgp.speaker.launcher.takeover import take_over
 
 
@@ -14,8 +15,11 @@ def main() -> None:
     config, path, mode = sys.argv[1:4]
     problem = why_not()
     if not problem:
-        take_over(path)
-    words = f"no receive path of our own: {problem}" if problem else "receive path of our own"
+        if mode != "stock":
+            take_over(path)
+        refuse_sessions()
+    what = "NOTIFICATIONs" if mode == "stock" else "receive path and NOTIFICATIONs"
+    words = f"no {what} of our own: {problem}" if problem else f"{what} of our own"
     print(f"launcher: {words}", file=sys.stderr, flush=True)
     if problem and mode == "fast":
         sys.exit(errno.EINVAL)

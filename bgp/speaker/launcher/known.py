@@ -20,7 +20,9 @@ SIGNATURES = {
     ),
     "exabgp.reactor.api.command.limit:extract_neighbors": "(command)",
     "exabgp.reactor.api.command.limit:match_neighbor": "(description, name)",
-    "exabgp.reactor.peer:Peer.teardown": "(self, code, restart=True)",
+    "exabgp.reactor.peer:Peer.__init__": "(self, neighbor, reactor)",
+    "exabgp.reactor.delay:Delay.increase": "(self)",
+    "exabgp.bgp.message.open.capability.negotiated:Negotiated.validate": "(self, neighbor)",
     "exabgp.reactor.loop:Reactor.established_peers": "(self)",
     "exabgp.bgp.message.notification:Notify.__init__": "(self, code, subcode, data=None)",
 }

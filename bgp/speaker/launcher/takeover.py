@@ -22,7 +22,6 @@ def take_over(path: str) -> None:
     """Replace the receive path; the agent listens at `path`."""
     replace_reader()
     replace_read_message(replace_start(path))
-    add_notify()
 
 
 def replace_reader() -> None:
@@ -68,7 +67,7 @@ def replace_reader() -> None:
 def replace_read_message(agent: Callable[[], Agent | None]) -> None:
     """Pass on UPDATEs of established sessions; leave everything else to ExaBGP."""
     from exabgp.bgp.fsm import FSM
-    from exabgp.bgp.message import _NOP, Notify
+    from exabgp.bgp.message import _NOP
     from exabgp.reactor import protocol as home
     from exabgp.reactor.network.error import LostConnection, error
 
@@ -83,8 +82,6 @@ def replace_read_message(agent: Callable[[], Agent | None]) -> None:
             if link is None or connection is None or not connection.io or not established:
                 yield from stock(self)
                 return
-            if refusal := self.peer.__dict__.pop("podroute_refusal", None):
-                raise Notify(*refusal)
             inbox = inbox_of(connection)
             if link.is_congested:
                 link.wait()
@@ -129,24 +126,6 @@ def replace_start(path: str) -> Callable[[], Agent | None]:
 
     home.Processes._start = start
     return lambda: made[0] if made else None
-
-
-def add_notify() -> None:
-    """Add the command that ends a session with a NOTIFICATION."""
-    from exabgp.reactor.api.command.command import Command
-    from exabgp.reactor.api.command.limit import extract_neighbors, match_neighbor
-
-    def notify(_: Any, reactor: Any, __: str, line: str, ___: bool) -> bool:
-        descriptions, rest = extract_neighbors(line)
-        words = rest.split()
-        if len(words) != 3 or not all(word.isdigit() for word in words[1:]):
-            return False
-        for key in reactor.established_peers():
-            if any(match_neighbor(description, key) for description in descriptions):
-                reactor._peers[key].podroute_refusal = (int(words[1]), int(words[2]))
-        return True
-
-    Command.register("notify")(notify)
 
 
 def _address(neighbor: Any) -> str:

@@ -1,0 +1,18 @@
+"""What holds for one run of the agent and is no setting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from router.reconcile.learned import Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What holds for one run of the agent and is no setting."""
+
+    metrics: Metrics
+    resumed: bool = False
+    """An agent ran before us since boot."""
+    expects_pod_cidrs: bool = False
+    """A node without pod CIDRs is not ready: cluster mode."""

@@ -1,0 +1,82 @@
+"""What an operator should know of peers and sessions, in words. PURE."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from bgp.nlri import Prefix
+from bgp.peer import PeerId, PeerSettings
+from bgp.policy import AS_LOOP
+from bgp.rib import Rib
+from bgp.session import Session, State
+from router.model.link import Links
+
+_SILENT: Final = "no answer"
+
+
+def findings(
+    peers: Iterable[tuple[PeerSettings, Session]],
+    kept_down: AbstractSet[PeerId],
+    rib: Rib,
+    links: Links,
+    own: Collection[Prefix],
+) -> list[str]:
+    """Return what is not as it should be, peer by peer; `kept_down` is told elsewhere.
+
+    `own` are the node's own pod CIDRs and addresses.
+    """
+    found: list[str] = []
+    for peer, session in peers:
+        if peer.name in kept_down:
+            continue
+        if not session.is_established:
+            found.append(f"{peer.name} is not established: {_why_down(peer, session)}")
+        if far := _is_unexpectedly_far(peer, links):
+            found.append(f"{peer.name}: {far}")
+        found += _looped(peer, rib, own)
+    return found
+
+
+def _why_down(peer: PeerSettings, session: Session) -> str:
+    if session.state is State.IDLE:
+        return "the speaker does not run"
+    if reason := session.last_attempt or session.last_down:
+        return reason
+    if peer.passive:
+        return "it has not connected; we only listen"
+    what = f"{_SILENT} at {peer.address} port {peer.port}: it does not listen, or is filtered"
+    if peer.password is not None:
+        what += ", or the MD5 passwords differ"
+    if peer.ttl_security_hops is not None:
+        what += f", or it is farther than {peer.ttl_security_hops} hops (ttl_security)"
+    return what
+
+
+def _is_unexpectedly_far(peer: PeerSettings, links: Links) -> str:
+    """Say what is wrong with an eBGP peer that is on no connected network; "" if nothing."""
+    if peer.is_internal or peer.multihop_ttl is not None or peer.address.is_link_local:
+        return ""
+    if (peer.ttl_security_hops or 1) > 1 or links.on_link(peer.address) is not None:
+        return ""
+    return (
+        f"{peer.address} is on no connected network of this node, and neither multihop_ttl nor"
+        " ttl_security allows more than one hop"
+    )
+
+
+def _looped(peer: PeerSettings, rib: Rib, own: Collection[Prefix]) -> list[str]:
+    """Say of paths to others' prefixes that went through our AS.
+
+    Our own prefixes come back to us that way in every fabric.
+    """
+    found = []
+    for family in sorted(peer.families):
+        looped = [p for p in rib.loops(peer.name, family) if not any(o.overlaps(p) for o in own)]
+        if looped:
+            found.append(
+                f"{peer.name}: {len(looped)} ipv{family} prefixes are refused, {min(looped)} among"
+                f" them: {AS_LOOP} ({peer.local_asn}; allow_own_asn is {peer.allow_own_asn})"
+            )
+    return found
