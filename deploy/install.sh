@@ -134,6 +134,6 @@ rm -f "$units/podroute-router.service" "$units/podroute-cni.service" \
     /etc/systemd/networkd.conf.d/10-podroute.conf \
     /etc/NetworkManager/conf.d/10-podroute.conf \
     /usr/local/bin/podroute "$home"
-rm -rf "$versions"
+rm -rf "$versions" /var/lib/podroute
 systemd daemon-reload
 say "removed; $config stays if there is one"

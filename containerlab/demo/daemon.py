@@ -10,12 +10,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from containerlab.netlab.node import Node
 
 PODROUTE = Path(sys.executable).with_name("podroute")
 LOG_DIR = "/run/demo"
 STOP_S = 10.0
+LEFT_FOR_GOOD: Final = 10
+"""Exit status of an agent after `stop --withdraw`."""
 
 
 class DaemonError(RuntimeError):
@@ -87,14 +90,14 @@ class Daemon:
         self.wait_ended("SIGTERM")
 
     def wait_ended(self, why: str) -> None:
-        """Wait until it has ended with status 0 after *why*; DaemonError otherwise."""
+        """Wait until it has ended in order after *why*; DaemonError otherwise."""
         assert self._process is not None
         who = f"{self.node.name}: {self.name}"
         try:
             status = self._process.wait(timeout=STOP_S)
         except subprocess.TimeoutExpired:
             raise DaemonError(f"{who} still runs {STOP_S:g} s after {why}") from None
-        if status:
+        if status not in (0, LEFT_FOR_GOOD):
             raise DaemonError(f"{who}: status {status} after {why}:\n{self.log_tail()}")
 
     def speaker_pids(self) -> tuple[int, ...]:

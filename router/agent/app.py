@@ -18,6 +18,7 @@ from router.agent.bfd_link import BfdLink
 from router.agent.circumstances import Circumstances
 from router.agent.control import Control
 from router.agent.core import RouteAgent
+from router.agent.drain_file import DrainFile
 from router.agent.health import HealthServer
 from router.agent.lock import agent_lock
 from router.agent.node_file import NodeFile
@@ -45,6 +46,8 @@ _log = logging.getLogger(__name__)
 _SPEAKER_STOP_S: Final = 5.0
 _COLLECT_AFTER: Final = 50_000
 _WAIT_S: Final = 1.0
+LEFT_FOR_GOOD: Final = 10
+"""Exit status after `stop --withdraw`: whoever supervises us shall not start us again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class Options:
     config: Path | None
     """The document; None takes the ConfigMap (cluster mode)."""
     run_dir: Path
+    state_dir: Path
+    """Survives a reboot; holds the drain."""
     proc_sys: Path = Path("/proc/sys")
     """Below it the node's sysctls are read and written."""
     health: tuple[str, int] | None = None
@@ -135,6 +140,7 @@ def run_router(options: Options) -> int:
                 publish=NodeFile(node_file).publish,
                 bfd=bfd,
                 advertisements=advertisements,
+                drain=DrainFile(options.state_dir),
             ),
             Circumstances(
                 metrics=Metrics(learned=LEARNED_METRIC, default=LEARNED_DEFAULT_METRIC),
@@ -148,7 +154,7 @@ def run_router(options: Options) -> int:
         _loop(agent, source, control, cluster)
         control.answer_stop()
         _log.info("route agent stops", extra={"withdrawn": control.withdrawn})
-    return 0
+    return 0 if control.withdrawn is None else LEFT_FOR_GOOD
 
 
 def _spare_the_collector() -> None:
@@ -223,6 +229,6 @@ def _loop(
         # What the step has just seen of a link need not wait for the next event.
         control.turn(pause_s if agent.discovered == discovered else 0.0)
         if control.withdraw_until is not None:
-            agent.withdrawing = True
+            agent.announcer.withdrawing = True
             agent.step()
             control.judge_withdrawal(agent.is_withdrawn(), time.monotonic())

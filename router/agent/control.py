@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from router.agent import view
+from router.agent import drain_requests, view
 from router.agent.api import Handler, RequestError
 from router.agent.core import RouteAgent
 from router.agent.health import Answer, Probe
@@ -100,13 +100,22 @@ class Control:
         """Return the handlers of the local interface."""
         return {
             ("GET", "/v1/status"): self._view(self._status),
-            ("GET", "/v1/peers"): self._view(lambda agent: view.peers(agent, time.time())),
+            ("GET", "/v1/peers"): self._view(self._peers),
             ("GET", "/v1/routes"): self._view(view.routes),
             ("POST", "/v1/stop"): self._stop,
+            ("POST", "/v1/drain"): self._drain,
+            ("POST", "/v1/undrain"): self._view(drain_requests.end),
         }
+
+    def _drain(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._view(drain_requests.begin(body, time.monotonic, time.time))(body)
+
+    def _peers(self, agent: RouteAgent) -> Mapping[str, Any]:
+        return view.peers(agent, time.time()) | {"drain": drain_requests.view(agent)}
 
     def _status(self, agent: RouteAgent) -> Mapping[str, Any]:
         answer = view.status(agent, time.monotonic())
+        answer["drain"] = drain_requests.view(agent)
         answer["api"] = view.api(self._cluster.take()) if self._cluster is not None else None
         return answer
 

@@ -14,10 +14,12 @@ from bgp.ends import interface_of
 from bgp.errors import BgpError
 from bgp.event import Event, SessionUp, Updated
 from bgp.nlri import Prefix
-from bgp.peer import PeerId, SpeakerConfig
+from bgp.peer import PeerId
 from bgp.rib import Rib
 from cni.node_facts import NodeFacts
+from router.agent.announcer import Announcer
 from router.agent.circumstances import Circumstances
+from router.agent.draining import Draining
 from router.agent.forwarding import Forwarding
 from router.agent.holds import Holds
 from router.agent.liveness import Liveness
@@ -30,7 +32,7 @@ from router.kernel.monitor import Noticed
 from router.model.fib import Hop
 from router.model.link import Address, Links
 from router.model.unnumbered import Discovered, Port
-from router.reconcile.announce import Announcement, announcement, smallest_mtu, uplinks
+from router.reconcile.announce import smallest_mtu, uplinks
 from router.reconcile.discovery import discovered, ports
 from router.reconcile.readiness import Signs, first_verdict, judge
 from router.reconcile.sysctl import keys as sysctl_keys
@@ -80,17 +82,14 @@ class RouteAgent:
         self.verdict = first_verdict(now=monotonic(), resumed=circumstances.resumed)
         self.turned_at = monotonic()
         """When the loop last turned, for the liveness probe."""
-        self.announcing = Announcement((), ())
-        self.withdrawing = False
+        self.draining = Draining(shells.drain, now=monotonic(), at=self.started_at)
+        self.announcer = Announcer(shells.speaker, self.draining)
         self.problems: dict[str, str] = {}
         """Part of the work that does not succeed now, and why."""
         self._ports: Mapping[str, Port] = {}
         self._own = _own(settings)
-        self._leaving: frozenset[Prefix] = frozenset()
-        """Former own CIDRs whose withdrawal is not acknowledged yet (invariant 6)."""
         self._next_resync = 0.0
         self._seen_links = False
-        self._configured: SpeakerConfig | None = None
 
     def step(self) -> float:
         """Do one round; return how many seconds the loop may sleep."""
@@ -107,9 +106,11 @@ class RouteAgent:
         self.holds.expire(now)
         self._attempt("forwarding", lambda: self._forward(now))
         self._attempt("announcement", self._announce)
+        self._attempt("drain", lambda: self._move_drain(now))
         self._attempt("node facts", lambda: self.shells.publish(self._facts()))
         self._judge(now)
-        due = min(self._next_resync, self.shells.speaker.due_at, now + _RETRY_S)
+        timers = (self._next_resync, self.shells.speaker.due_at, self.draining.due_at)
+        due = min(*timers, now + _RETRY_S)
         return max(0.0, due - self._monotonic())
 
     def _attempt(self, part: str, work: Callable[[], None]) -> None:
@@ -183,37 +184,23 @@ class RouteAgent:
     def _forward(self, now: float) -> None:
         if not self._seen_links:
             return
-        if self._leaving and self.shells.speaker.is_settled:
-            self._leaving = frozenset()
         keep = self.sessions.after_start.holds(now)
-        announced = set(self._configured.networks) if self._configured is not None else set()
-        still = self._leaving | (self.forwarding.fib.unreachables & announced)
+        still = self.announcer.needed(self.forwarding.fib.unreachables)
         self.forwarding.reconcile(self._own | still, keep_found=keep)
 
     def _announce(self) -> None:
-        settings = self.settings
-        self.announcing = announcement(
-            pod_cidrs=sorted(self._own),
-            node_addresses=settings.node_addresses if settings.announce_node_addresses else (),
+        self.announcer.announce(
+            self.settings,
+            self._own,
             unreachables=self.forwarding.fib.unreachables,
-            links=self.links,
-        )
-        networks: tuple[Prefix, ...] = () if self.withdrawing else self.announcing.networks
-        config = SpeakerConfig(
-            router_id=settings.router_id,
-            peers=settings.peers,
-            networks=networks,
+            links=self.links if self._seen_links else None,
             kept_down=self.holds.endings(),
         )
-        # A speaker that starts before anything works would send End-of-RIB first (RFC 4724).
-        if self._configured is None and not self._seen_links:
-            return
-        if config != self._configured:
-            before = self._configured.networks if self._configured is not None else ()
-            self.shells.speaker.configure(config)
-            self._configured = config
-            gone = self.forwarding.fib.unreachables & set(before) - set(networks)
-            self._leaving = (self._leaving | gone) - set(networks)
+
+    def _move_drain(self, now: float) -> None:
+        """Go on with the drain when the peers have what its phase tells them."""
+        if self.draining.advance(is_acknowledged=self.announcer.is_acknowledged, now=now):
+            self._announce()
 
     def _judge(self, now: float) -> None:
         before = self.verdict
@@ -228,18 +215,20 @@ class RouteAgent:
         return readiness_signs(
             settings=self.settings,
             sessions=self.sessions.established,
-            networks=self._configured.networks if self._configured is not None else (),
-            waiting=self.announcing.waiting,
+            networks=self.announcer.networks,
+            waiting=self.announcer.current.waiting,
             problems=self.problems,
             expects_pod_cidrs=self._circumstances.expects_pod_cidrs,
+            drain=self.draining.state,
         )
 
     def _facts(self) -> NodeFacts:
         return node_facts(
             settings=self.settings,
             mtu=smallest_mtu(self.uplinks, self.links),
-            waiting=[item for item in self.announcing.waiting if item[0] in self._own],
+            waiting=[item for item in self.announcer.current.waiting if item[0] in self._own],
             problems=self.problems,
+            drain=self.draining.state,
         )
 
     @property
@@ -256,7 +245,7 @@ class RouteAgent:
 
     def is_withdrawn(self) -> bool:
         """Whether every established peer has been sent, and has acknowledged, our withdrawals."""
-        return self.withdrawing and self.shells.speaker.is_settled
+        return self.announcer.withdrawing and self.announcer.is_acknowledged()
 
     def reconfigure(self, settings: AgentSettings) -> None:
         """Take new settings; peers that did not change keep their sessions (invariant 10).

@@ -13,6 +13,7 @@ from bgp.event import Event
 from bgp.peer import PeerId, SpeakerConfig
 from cni.node_facts import NodeFacts
 from router.agent.bfd_link import BfdShell, NoBfd
+from router.agent.draining import DrainShell, NoDrainStore
 from router.agent.forwarding import FibShell
 from router.kernel.monitor import Noticed
 from router.model.link import Address, Links
@@ -111,3 +112,4 @@ class Shells:
     """Writes node.json when the facts differ from those it holds."""
     bfd: BfdShell = field(default_factory=NoBfd)
     advertisements: AdvertisementShell = field(default_factory=NoAdvertisements)
+    drain: DrainShell = field(default_factory=NoDrainStore)

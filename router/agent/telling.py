@@ -9,6 +9,7 @@ from bgp.nlri import Prefix
 from bgp.session import Session
 from cni.node_facts import NodeFacts
 from router.config.settings import AgentSettings
+from router.reconcile.drain import Drain
 from router.reconcile.readiness import Signs
 
 Waiting = tuple[Prefix, str]
@@ -20,7 +21,7 @@ _FOR_PODS: Final = frozenset({"links", "forwarding"})
 """Problems that an ADD must wait for; never BGP's (invariant 9)."""
 
 
-def readiness_signs(
+def readiness_signs(  # noqa: PLR0913 - all that is seen, by name
     *,
     settings: AgentSettings,
     sessions: Iterable[Session],
@@ -28,6 +29,7 @@ def readiness_signs(
     waiting: Iterable[Waiting],
     problems: Mapping[str, str],
     expects_pod_cidrs: bool,
+    drain: Drain,
 ) -> Signs:
     """Return what readiness is judged by; `sessions` are the established ones.
 
@@ -43,6 +45,8 @@ def readiness_signs(
         peers_behind=tuple(sorted(s.peer for s in up if _is_behind(s, announced))),
         not_announced=tuple(f"{prefix}: {why}" for prefix, why in waiting),
         forwarding=problems.get("forwarding", ""),
+        drain=drain.describe(),
+        is_withdrawn=drain.is_withdrawn,
         faults=tuple(
             f"{part}: {text}"
             for part, text in sorted(problems.items())
@@ -65,6 +69,7 @@ def node_facts(
     mtu: int,
     waiting: Iterable[Waiting],
     problems: Mapping[str, str],
+    drain: Drain,
 ) -> NodeFacts:
     """Return what the CNI server must know (design D14); `generation` is the publisher's.
 
@@ -72,6 +77,8 @@ def node_facts(
     """
     reasons = [f"{part}: {text}" for part, text in problems.items() if part in _FOR_PODS]
     reasons += [f"{prefix}: {why}" for prefix, why in waiting]
+    if drain.is_marked and not settings.drain.pod_adds:
+        reasons.append(drain.describe())
     return NodeFacts(
         generation=0,
         node=settings.node,

@@ -37,9 +37,15 @@ def status(agent: RouteAgent, now: float) -> Json:
     reasons += findings(agent.sessions.all, agent.holds.names(), agent.rib, agent.links, own)
     reasons += agent.liveness.complaints(agent.settings.enabled_peers)
     reasons += agent.settings.notes
-    reasons += [f"{prefix} is not announced: {why}" for prefix, why in agent.announcing.waiting]
+    reasons += [
+        f"{prefix} is not announced: {why}" for prefix, why in agent.announcer.current.waiting
+    ]
     reasons += [f"{prefix}: {why}" for prefix, why in sorted(agent.forwarding.refused.items())]
-    if agent.withdrawing:
+    if agent.draining.problem:
+        reasons.insert(0, f"drain: {agent.draining.problem}")
+    if agent.draining.state.is_marked:
+        reasons.insert(0, agent.draining.state.describe())
+    if agent.announcer.withdrawing:
         reasons.insert(0, "stopping: everything is being withdrawn")
     return {
         "node": agent.settings.node,
@@ -64,7 +70,7 @@ def status(agent: RouteAgent, now: float) -> Json:
             {"prefix": str(cidr), "unreachable_route": cidr in fib.unreachables}
             for cidr in agent.settings.pod_cidrs
         ],
-        "announcing": [] if agent.withdrawing else [str(p) for p in agent.announcing.networks],
+        "announcing": [str(prefix) for prefix in agent.announcer.networks],
         "routes": {
             "learned": len(agent.rib.prefixes()),
             "installed": len(fib.routes),

@@ -16,11 +16,13 @@ from typing import Final
 
 from router.cli.bfd import add_bfd
 from router.cli.cni import add_cni
+from router.cli.drain import add_drain
 from router.cli.pods import add_pods
 from router.cli.router import add_router
 from router.cli.uninstall import add_uninstall
 
 RUN_DIR: Final = Path("/run/podroute")
+STATE_DIR: Final = Path("/var/lib/podroute")
 PROC_SYS: Final = Path("/proc/sys")
 
 
@@ -48,6 +50,13 @@ def _parser() -> argparse.ArgumentParser:
         "--run-dir", type=Path, default=RUN_DIR, metavar="DIR", help="sockets and node facts"
     )
     parser.add_argument(
+        "--state-dir",
+        type=Path,
+        default=STATE_DIR,
+        metavar="DIR",
+        help="what a reboot must not forget: the drain",
+    )
+    parser.add_argument(
         "--proc-sys",
         type=Path,
         default=PROC_SYS,
@@ -59,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_daemons(commands)
     _add_views(commands)
     add_pods(commands)
+    add_drain(commands)
     add_uninstall(commands)
     return parser
 
@@ -92,8 +102,18 @@ def _add_views(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         view = commands.add_parser(name, help=text)
         view.add_argument("-o", "--output", default="table", choices=("table", "json"))
         if name == "routes":
-            view.add_argument("prefix", nargs="?", help="only this prefix")
+            view.add_argument("prefix", nargs="?", type=_prefix, help="only this prefix")
         view.set_defaults(run=_run_view, view=name)
+
+
+def _prefix(text: str) -> str:
+    """Read a prefix as the agent writes it; an address alone is a host's."""
+    from bgp.nlri import Prefix, PrefixError
+
+    try:
+        return str(Prefix.parse(text))
+    except PrefixError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _version() -> str:

@@ -80,6 +80,7 @@ def _run(options: argparse.Namespace) -> int:
             Options(
                 config=config,
                 run_dir=options.run_dir,
+                state_dir=options.state_dir,
                 proc_sys=options.proc_sys,
                 health=parse_listen(options.health) if options.health else None,
                 cluster=_cluster(options) if options.kubernetes else None,

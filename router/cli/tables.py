@@ -45,6 +45,8 @@ def status(answer: Json) -> str:
         f" {routes['refused']} refused by it, {routes['repairs']} repaired",
         f"uplinks     {', '.join(answer['uplinks']) or 'none'}",
     ]
+    if answer["drain"]["phase"] != "none":
+        lines.append(f"drain       {answer['drain']['text']}")
     if answer.get("api"):
         problem = answer["api"]["problem"] or answer["api"]["status_problem"]
         lines.append(f"API server  {problem or 'connected'}")
@@ -94,6 +96,8 @@ def peers(answer: Json) -> str:
             notes.append(
                 f"{peer['name']} last went down at {peer['last_down_at']}: {peer['last_down']}"
             )
+    if answer["drain"]["phase"] != "none":
+        notes.insert(0, answer["drain"]["text"])
     return "\n".join([table(header, rows), *(["", *notes] if notes else [])])
 
 

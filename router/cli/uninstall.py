@@ -86,6 +86,7 @@ def _remove(options: argparse.Namespace) -> Iterator[str]:
         dataplane.close()
     yield from _remove_routes()
     yield from _restore_sysctls(options)
+    yield from _forget_drain(options.state_dir)
     if options.kubernetes:
         yield from _leave_node(options)
 
@@ -145,6 +146,15 @@ def _restore_sysctls(options: argparse.Namespace) -> Iterator[str]:
     for write in plan_restore(found, sysctls.read(value.key for value in found)):
         sysctls.restore(write.key, write.value)
         yield write.describe()
+
+
+def _forget_drain(state_dir: Path) -> Iterator[str]:
+    """Remove our state; the directory, too, where it is no mount of a container."""
+    for path in tuple(state_dir.glob("drain.*")):
+        path.unlink()
+        yield f"removed {path}"
+    with contextlib.suppress(OSError):
+        state_dir.rmdir()
 
 
 def _leave_node(options: argparse.Namespace) -> Iterator[str]:

@@ -21,6 +21,7 @@ from router.config.peers import PeerDefaults, PeerReader
 from router.config.settings import AgentSettings
 from router.config.surroundings import Surroundings, no_secrets
 from router.model.link import Address
+from router.reconcile.drain import DrainSettings
 from router.reconcile.node_status import StatusSettings
 from router.reconcile.readiness import ReadinessSettings
 
@@ -59,6 +60,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
     imports = layers.of("import").section("import")
     speaker = top.section("speaker")
     readiness = layers.of("readiness").section("readiness")
+    drain = layers.of("drain").section("drain")
     addresses = layers.of("node_addresses").values("node_addresses", words.address)
     addresses = addresses or surroundings.addresses
     local_asn = _local_asn(layers, surroundings)
@@ -95,9 +97,13 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
             taint=readiness.value("set_taint", words.boolean, True),
         ),
         waiting=tuple(reader.waiting),
+        drain=DrainSettings(
+            pod_adds=drain.value("pod_adds", words.boolean, True),
+            keep_node_addresses=drain.value("keep_node_addresses", words.boolean, False),
+        ),
         notes=tuple(reader.notes),
     )
-    for section in (announce, cluster, imports, speaker, readiness):
+    for section in (announce, cluster, imports, speaker, readiness, drain):
         section.finish()
     layers.finish()
     return settings

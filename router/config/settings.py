@@ -14,6 +14,7 @@ from bgp.nlri import Prefix
 from bgp.peer import PeerSettings, Receive
 from bgp.policy import AcceptRule, ImportPolicy, cluster_rule
 from router.model.link import Address
+from router.reconcile.drain import DrainSettings
 from router.reconcile.node_status import StatusSettings
 from router.reconcile.readiness import ReadinessSettings
 
@@ -70,6 +71,7 @@ class AgentSettings:
     """Which signals are given on the Node, in cluster mode."""
     waiting: tuple[WaitingPeer, ...] = ()
     """Peers by interface of which one end is not known yet; not among `peers`."""
+    drain: DrainSettings = field(default_factory=DrainSettings)
     notes: tuple[str, ...] = ()
     """What of the document waits for something outside, in words; the rest is in force."""
 

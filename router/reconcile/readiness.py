@@ -39,6 +39,8 @@ class Reason(StrEnum):
     NOT_ANNOUNCED = "PodrouteNotAnnounced"
     NO_SESSION = "PodrouteTooFewSessions"
     FAULT = "PodrouteFault"
+    DRAINING = "PodrouteDraining"
+    DRAINED = "PodrouteDrained"
 
 
 class State(StrEnum):
@@ -67,6 +69,10 @@ class Signs:
     """Why the kernel is not as the RIB wants it; '' if it is."""
     faults: tuple[str, ...] = ()
     """Other parts of the agent that fail now, in words."""
+    drain: str = ""
+    """The phase of a drain, in words; '' if there is none."""
+    is_withdrawn: bool = False
+    """The drain has come to the withdrawal: other nodes do not reach the pods of this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +126,8 @@ def judge(before: Verdict, signs: Signs, settings: ReadinessSettings, now: float
         )
     wrong_since = now if before.wrong_since is None else before.wrong_since
     waits = before.state is not State.NOT_READY and now - wrong_since < settings.not_ready_after_s
+    # Nothing flaps here: the operator wants it so.
+    waits = waits and reason is not Reason.DRAINED
     if waits:
         return Verdict(
             state=before.state,
@@ -152,6 +160,8 @@ def _worst(signs: Signs, settings: ReadinessSettings) -> tuple[Reason, str, bool
     A cause precedes what follows from it: without a pod CIDR nothing is announced, without
     forwarding neither, without a session nobody hears it.
     """
+    if signs.is_withdrawn:
+        return Reason.DRAINED, signs.drain, True
     if signs.waits_for_pod_cidr:
         return Reason.NO_POD_CIDR, "the Node has no pod CIDR yet (spec.podCIDRs is empty)", True
     if signs.faults:
@@ -159,6 +169,8 @@ def _worst(signs: Signs, settings: ReadinessSettings) -> tuple[Reason, str, bool
     if signs.forwarding:
         return Reason.FORWARDING, signs.forwarding, True
     outside = _outside(signs, settings)
+    if outside is None and signs.drain:
+        return Reason.DRAINING, signs.drain, False
     if outside is None:
         return Reason.READY, "sessions, announcement and forwarding are in order", False
     reason, text = outside

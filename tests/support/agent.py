@@ -18,6 +18,7 @@ from bgp.secret import Secret
 from cni.node_facts import NodeFacts
 from router.agent.circumstances import Circumstances
 from router.agent.core import RouteAgent
+from router.agent.draining import DrainShell, NoDrainStore
 from router.agent.shells import Shells
 from router.config.load import load_settings
 from router.config.settings import AgentSettings
@@ -204,7 +205,12 @@ class ScriptedSpeaker:
 class Bench:
     """The agent with everything around it."""
 
-    def __init__(self, kernel: ModelKernel | None = None, config: str = CONFIG) -> None:
+    def __init__(
+        self,
+        kernel: ModelKernel | None = None,
+        config: str = CONFIG,
+        drain: DrainShell | None = None,
+    ) -> None:
         self.now = 1000.0
         self.kernel = kernel or ModelKernel()
         self.speaker = ScriptedSpeaker(self.kernel)
@@ -221,6 +227,7 @@ class Bench:
                 speaker=self.speaker,
                 publish=self.published.append,
                 advertisements=self.advertisements,
+                drain=drain or NoDrainStore(),
             ),
             Circumstances(metrics=Metrics(learned=120, default=4_000_000)),
             monotonic=lambda: self.now,

@@ -13,6 +13,7 @@ from kubernetes import client as kubernetes_client
 
 from containerlab.runtime.kustomize import KustomizeError, apply_json_patch, one, render
 from containerlab.runtime.podspec import tolerates
+from router.agent.app import LEFT_FOR_GOOD
 from router.reconcile.node_status import TAINT_EFFECT, TAINT_KEY
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -33,9 +34,10 @@ CAPABILITIES = {
 WRITABLE = {
     "install": {"/host/opt/cni/bin", "/host/etc/cni/net.d"},
     "cni": {"/run/podroute", "/host/proc/sys/net"},
-    "router": {"/run/podroute", "/host/proc/sys/net"},
+    "router": {"/run/podroute", "/var/lib/podroute", "/host/proc/sys/net"},
     "uninstall": {
         "/run/podroute",
+        "/var/lib/podroute",
         "/host/proc/sys/net",
         "/host/opt/cni/bin",
         "/host/etc/cni/net.d",
@@ -100,6 +102,7 @@ def test_pod(pod: dict[str, Any]) -> None:
         assert path in (
             "",
             "/run/podroute",
+            "/var/lib/podroute",
             "/run/netns",
             "/opt/cni/bin",
             "/etc/cni/net.d",
@@ -267,6 +270,9 @@ def test_units_grant_what_the_manifest_grants(unit: str, container: str) -> None
     assert told["NoNewPrivileges"] == "yes"
     assert (told["ProtectSystem"], told["ReadWritePaths"]) == ("strict", "/run/podroute")
     assert told["Restart"] == "always"
+    if container == "router":
+        assert told["RestartPreventExitStatus"] == str(LEFT_FOR_GOOD)
+        assert told["StateDirectory"] == "podroute"
 
 
 @pytest.mark.parametrize("unit", UNITS)

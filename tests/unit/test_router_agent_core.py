@@ -175,7 +175,7 @@ def test_the_import_guard_keeps_our_own_and_foreign_space_out() -> None:
 
 def test_withdrawing_waits_until_the_speaker_has_settled(bench: Bench) -> None:
     assert not bench.agent.is_withdrawn()
-    bench.agent.withdrawing = True
+    bench.agent.announcer.withdrawing = True
     bench.step()
     assert bench.speaker.configured[-1].networks == ()
     bench.speaker.settled = False

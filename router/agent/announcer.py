@@ -1,0 +1,96 @@
+"""What this node announces, from what works, what is drained and what was announced before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bgp.ending import Ending
+from bgp.nlri import Prefix
+from bgp.peer import PeerId, SpeakerConfig
+from router.agent.draining import Draining
+from router.agent.shells import SpeakerShell
+from router.config.settings import AgentSettings
+from router.model.link import Links
+from router.reconcile.announce import Announcement, announcement
+from router.reconcile.drain import kept
+
+
+class Announcer:
+    """Tells the speaker, and knows what must not be taken away yet (invariants 6 and 7)."""
+
+    def __init__(self, speaker: SpeakerShell, draining: Draining) -> None:
+        """Tell nothing yet."""
+        self._speaker = speaker
+        self._draining = draining
+        self.current = Announcement((), ())
+        """What works, and what does not and why."""
+        self.config: SpeakerConfig | None = None
+        """What the speaker was given last."""
+        self.withdrawing = False
+        """The agent ends for good."""
+        self._leaving: frozenset[Prefix] = frozenset()
+        """Former own CIDRs whose withdrawal is not acknowledged yet."""
+        self._is_told = False
+
+    @property
+    def networks(self) -> tuple[Prefix, ...]:
+        """What the speaker is to announce now."""
+        return self.config.networks if self.config is not None else ()
+
+    def needed(self, unreachables: set[Prefix]) -> frozenset[Prefix]:
+        """Return those own CIDRs whose `unreachable` route has to stay, wanted or not."""
+        if self._leaving and self._speaker.is_settled:
+            self._leaving = frozenset()
+        return self._leaving | (unreachables & set(self.networks))
+
+    def announce(
+        self,
+        settings: AgentSettings,
+        own: frozenset[Prefix],
+        *,
+        unreachables: set[Prefix],
+        links: Links | None,
+        kept_down: Mapping[PeerId, Ending],
+    ) -> None:
+        """Make the speaker announce what works. Raises OSError or BgpError.
+
+        `links` are None before the first look: a speaker that starts before anything works would
+        send End-of-RIB first (RFC 4724).
+        """
+        self._is_told = False
+        self.current = announcement(
+            pod_cidrs=sorted(own),
+            node_addresses=settings.node_addresses if settings.announce_node_addresses else (),
+            unreachables=unreachables,
+            links=links or Links.of(()),
+        )
+        drain = self._draining.state
+        config = SpeakerConfig(
+            router_id=settings.router_id,
+            peers=settings.peers,
+            networks=self._allowed(settings),
+            going_away=drain.is_marked,
+            prepend=drain.prepend,
+            kept_down=kept_down,
+        )
+        if self.config is None and links is None:
+            return
+        if config != self.config:
+            before = set(self.networks)
+            self._speaker.configure(config)
+            self.config = config
+            gone = unreachables & before - set(config.networks)
+            self._leaving = (self._leaving | gone) - set(config.networks)
+        self._is_told = True
+
+    def _allowed(self, settings: AgentSettings) -> tuple[Prefix, ...]:
+        if self.withdrawing:
+            return ()
+        if not self._draining.state.is_withdrawn:
+            return self.current.networks
+        stays = kept(settings.drain, settings.node_addresses)
+        return tuple(prefix for prefix in self.current.networks if prefix in stays)
+
+    def is_acknowledged(self) -> bool:
+        """Tell whether every established peer has, and has acknowledged, what it shall have."""
+        return self._is_told and self._speaker.is_settled
