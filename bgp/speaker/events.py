@@ -74,7 +74,8 @@ def parse(
     if line.startswith(b"exabgp "):
         return (Alive(),)
     try:
-        message = json.loads(line)
+        # With `peer-as auto` ExaBGP writes Python's None there; what a peer wrote comes later.
+        message = json.loads(line.replace(b'"peer": None', b'"peer": null', 1))
         kind = message["type"]
         if kind == "notification" and message.get("notification") == "shutdown":
             return (SpeakerStopped(),)

@@ -145,7 +145,8 @@ class Installation:
         ExaBGP's acknowledgement of API commands would fill the pipe when nobody reads it; its
         command line pipes are not wanted. Level INFO, because "loaded new configuration
         successfully" is its only acknowledgement of a reload. The user is not changed to, but must
-        exist; its default, nobody, is not in every image.
+        exist; its default, nobody, is not in every image. A connection whose other end sends no
+        OPEN (its packets come with too low a TTL, say) is given up after 10 s, not 60.
         """
         return {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -156,6 +157,7 @@ class Installation:
             "exabgp_api_ack": "false",
             "exabgp_api_cli": "false",
             "exabgp_api_respawn": "false",
+            "exabgp_bgp_openwait": "10",
             "exabgp_daemon_drop": "false",
             "exabgp_daemon_user": self.known_user,
             "exabgp_log_destination": "stderr",

@@ -116,6 +116,10 @@ class Sessions:
         self._away = {name: s for name, s in self._away.items() if name in self._waiting}
         if running or not self._sessions:
             fresh = {name: bgp_session.start(session, at) for name, session in fresh.items()}
+        for name in wanted.keys() & self._settings.keys():
+            if wanted[name] != self._settings[name]:
+                # What was said of attempts with other settings is no reason any more.
+                self._sessions[name] = replace(self._sessions[name], last_attempt="")
         self._settings = wanted
         self._sessions = {name: (self._sessions | fresh)[name] for name in wanted}
         self._deferral_s = deferral_s

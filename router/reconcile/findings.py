@@ -42,10 +42,15 @@ def findings(
 def _why_down(peer: PeerSettings, session: Session) -> str:
     if session.state is State.IDLE:
         return "the speaker does not run"
-    if reason := session.last_attempt or session.last_down:
-        return reason
+    if session.last_attempt:
+        return session.last_attempt
+    before = f"{session.last_down}; since then " if session.last_down else ""
+    return before + _silence(peer)
+
+
+def _silence(peer: PeerSettings) -> str:
     if peer.passive:
-        return "it has not connected; we only listen"
+        return "it has not connected, and we only listen"
     what = f"{_SILENT} at {peer.address} port {peer.port}: it does not listen, or is filtered"
     if peer.password is not None:
         what += ", or the MD5 passwords differ"

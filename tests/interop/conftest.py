@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support.agent_host import AgentHost, Document, StartAgent
 from tests.support.bgp_fabric import BgpFabric, MakeFabric
 from tests.support.netns import Namespace
 
@@ -30,3 +31,19 @@ def make_fabric(make_namespace: Callable[[str], Namespace], receive: str) -> Ite
             fabric.host.close()
         for router in fabric.routers:
             router.stop()
+
+
+@pytest.fixture
+def start_agent() -> Iterator[StartAgent]:
+    """Start the routers of a fabric and the agent on its node."""
+    made: list[AgentHost] = []
+
+    def start(fabric: BgpFabric, config: Document) -> AgentHost:
+        for router in fabric.routers:
+            router.start()
+        made.append(AgentHost(fabric.node, config))
+        return made[-1]
+
+    yield start
+    for agent in made:
+        agent.close()

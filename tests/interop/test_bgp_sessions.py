@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
-from tests.support.agent_host import AgentHost, Document, document
-from tests.support.bgp_fabric import OWN, THEIRS, BgpFabric, MakeFabric, wait_received
-from tests.support.frr import Frr
+from tests.support.agent_host import StartAgent, document
+from tests.support.bgp_fabric import OWN, THEIRS, BgpFabric, MakeFabric, frr_of, wait_received
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
-Start = Callable[[BgpFabric, Document], AgentHost]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    made: list[AgentHost] = []
-
-    def start(fabric: BgpFabric, config: Document) -> AgentHost:
-        for router in fabric.routers:
-            router.start()
-        made.append(AgentHost(fabric.node, config))
-        return made[-1]
-
-    yield start
-    for agent in made:
-        agent.close()
-
-
-def frr(fabric: BgpFabric, index: int = 1) -> Frr:
-    router = fabric.routers[index - 1]
-    assert isinstance(router, Frr)
-    return router
 
 
 def kernel_routes(fabric: BgpFabric) -> set[str]:
@@ -45,13 +20,15 @@ def hops(fabric: BgpFabric, prefix: str) -> int:
     return fabric.node.run(["ip", "route", "show", prefix]).stdout.count(" via ")
 
 
-def test_shutdown_says_so_and_keeps_the_peer_down(make_fabric: MakeFabric, start: Start) -> None:
+def test_shutdown_says_so_and_keeps_the_peer_down(
+    make_fabric: MakeFabric, start_agent: StartAgent
+) -> None:
     fabric = make_fabric("frr", "bird")
     config = document(fabric)
-    agent = start(fabric, config)
+    agent = start_agent(fabric, config)
     since = agent.wait_established("tor1", "tor2")
     address = fabric.own_addresses(1)[0]
-    wait_received(frr(fabric), address, {OWN[0]: address})
+    wait_received(frr_of(fabric), address, {OWN[0]: address})
     wait_until(lambda: hops(fabric, THEIRS[0]) == 2, deadline_s=5, what="both next hops")
 
     config["peers"][0] |= {"shutdown": True, "shutdown_text": "new cables"}
@@ -62,8 +39,8 @@ def test_shutdown_says_so_and_keeps_the_peer_down(make_fabric: MakeFabric, start
     assert peer["reason"] == "shut down in the configuration: new cables"
     assert peer["last_down"].startswith("administrative shutdown (6/2), sent")
     wait_until(lambda: hops(fabric, THEIRS[0]) == 1, deadline_s=5, what="one next hop")
-    wait_received(frr(fabric), address, {})
-    told = frr(fabric).neighbor(address)
+    wait_received(frr_of(fabric), address, {})
+    told = frr_of(fabric).neighbor(address)
     assert told["lastNotificationReason"] == "Cease/Administrative Shutdown", told
     assert told["lastShutdownDescription"] == "new cables"
     established = told["connectionsEstablished"]
@@ -72,50 +49,50 @@ def test_shutdown_says_so_and_keeps_the_peer_down(make_fabric: MakeFabric, start
     config["peers"][0]["shutdown"] = False
     agent.write(config)
     agent.wait_established("tor1")
-    wait_received(frr(fabric), address, {OWN[0]: address})
-    assert frr(fabric).neighbor(address)["connectionsEstablished"] == established + 1
+    wait_received(frr_of(fabric), address, {OWN[0]: address})
+    assert frr_of(fabric).neighbor(address)["connectionsEstablished"] == established + 1
     assert agent.peer("tor2")["since"] == since["tor2"]
 
 
 def test_a_peer_that_floods_is_held_down_and_the_other_unharmed(
-    make_fabric: MakeFabric, start: Start
+    make_fabric: MakeFabric, start_agent: StartAgent
 ) -> None:
     # Failure matrix, row 9: a ToR announces ten times as much as it may.
     fabric = make_fabric("frr", "frr")
     config = document(fabric)
     limit = {"ipv4": 100, "action": "teardown", "retry_after_s": 4}
     config["peers"][0]["max_prefixes"] = config["peers"][1]["max_prefixes"] = limit
-    agent = start(fabric, config)
+    agent = start_agent(fabric, config)
     since = agent.wait_established("tor1", "tor2")
     wait_until(lambda: hops(fabric, THEIRS[0]) == 2, deadline_s=5, what="both next hops")
 
     networks = [f"network 10.77.{i // 256}.{i % 256}/32" for i in range(1000)]
-    frr(fabric).configure("address-family ipv4 unicast", *networks)
+    frr_of(fabric).configure("address-family ipv4 unicast", *networks)
 
     peer = agent.wait_peer("tor1", "held", lambda p: bool(p["state"] == "held"))
     assert "ipv4 prefixes received, the limit is 100; tried again in" in peer["reason"]
     reasons = agent.wait_status("tor1 is held", "the limit is 100")
     assert not any("tor2" in reason for reason in reasons), reasons
     address = fabric.own_addresses(1)[0]
-    told = frr(fabric).neighbor(address)
+    told = frr_of(fabric).neighbor(address)
     assert told["lastNotificationReason"] == "Cease/Maximum Number of Prefixes Reached", told
     wait_until(lambda: kernel_routes(fabric) == {THEIRS[0]}, deadline_s=5, what="tor2's routes")
     assert hops(fabric, THEIRS[0]) == 1
 
-    frr(fabric).configure("address-family ipv4 unicast", *(f"no {line}" for line in networks))
+    frr_of(fabric).configure("address-family ipv4 unicast", *(f"no {line}" for line in networks))
     agent.wait_established("tor1")
     wait_until(lambda: hops(fabric, THEIRS[0]) == 2, deadline_s=5, what="both next hops")
-    wait_received(frr(fabric), address, {OWN[0]: address})
+    wait_received(frr_of(fabric), address, {OWN[0]: address})
     assert agent.peer("tor2")["since"] == since["tor2"]
 
 
-def test_too_many_prefixes_may_only_warn(make_fabric: MakeFabric, start: Start) -> None:
+def test_too_many_prefixes_may_only_warn(make_fabric: MakeFabric, start_agent: StartAgent) -> None:
     fabric = make_fabric("frr")
     config = document(fabric)
     config["peers"][0]["max_prefixes"] = {"ipv4": 1, "action": "warn"}
-    agent = start(fabric, config)
+    agent = start_agent(fabric, config)
     agent.wait_established("tor1")
-    frr(fabric).configure("address-family ipv4 unicast", "network 10.77.0.0/24")
+    frr_of(fabric).configure("address-family ipv4 unicast", "network 10.77.0.0/24")
 
     # FRR announces our own prefix back to us.
     reasons = agent.wait_status("tor1: 3 ipv4 prefixes received, the limit is 1")
@@ -124,20 +101,20 @@ def test_too_many_prefixes_may_only_warn(make_fabric: MakeFabric, start: Start) 
     assert agent.peer("tor1")["times_down"] == 0
 
 
-def test_a_removed_peer_is_told(make_fabric: MakeFabric, start: Start) -> None:
+def test_a_removed_peer_is_told(make_fabric: MakeFabric, start_agent: StartAgent) -> None:
     fabric = make_fabric("frr", "bird")
     config = document(fabric)
-    agent = start(fabric, config)
+    agent = start_agent(fabric, config)
     since = agent.wait_established("tor1", "tor2")
     del config["peers"][0]
     agent.write(config)
 
     address = fabric.own_addresses(1)[0]
     wait_until(
-        lambda: frr(fabric).neighbor(address).get("lastNotificationReason"),
+        lambda: frr_of(fabric).neighbor(address).get("lastNotificationReason"),
         deadline_s=10,
         what="a NOTIFICATION at tor1",
     )
-    told = frr(fabric).neighbor(address)["lastNotificationReason"]
+    told = frr_of(fabric).neighbor(address)["lastNotificationReason"]
     assert told == "Cease/Peer De-configured", told
     assert agent.peer("tor2")["since"] == since["tor2"]

@@ -118,3 +118,7 @@ class AgentHost:
         except subprocess.TimeoutExpired:
             self._node.kill(self._process)
             self._process.wait(timeout=5)
+
+
+StartAgent = Callable[[BgpFabric, Document], AgentHost]
+"""Start the routers of a fabric and the agent on its node."""

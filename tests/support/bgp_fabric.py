@@ -177,3 +177,10 @@ def _namespace(process: Path) -> str:
         return str((process / "ns" / "pid").readlink())
     except OSError:
         return ""
+
+
+def frr_of(fabric: BgpFabric, index: int = 1) -> Frr:
+    """Return a router that is an FRR."""
+    router = fabric.routers[index - 1]
+    assert isinstance(router, Frr)
+    return router

@@ -119,6 +119,11 @@ class Frr:
         done = self._run(*commands)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def enter(self, *lines: str) -> None:
+        """Enter lines of the top, such as a route-map."""
+        done = self._run("configure terminal", *lines)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def neighbor(self, address: str) -> Any:
         """Return what `show bgp neighbors` says about one."""
         return self._json(f"show bgp neighbors {address} json")[address]
