@@ -95,6 +95,9 @@ static void call(const char *name, const char *verb, int first, int count, int w
         else
             check_deleted(&sandboxes[at], faults);
     }
+    /* Each call to come would close them in its child before the plugin runs: 3,000 take 0.3 ms. */
+    for (int at = first; count > window && at < first + count; at++)
+        close_sandbox(&sandboxes[at]);
     printf("%lld %s\n", (long long)took, faults[0] ? faults : "-");
 }
 

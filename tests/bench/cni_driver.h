@@ -29,6 +29,7 @@ int open_namespace(int number);
 void enter(int namespace);
 void leave(void);
 void open_sandbox(struct sandbox *sandbox, int number);
+void close_sandbox(struct sandbox *sandbox);
 void check_added(const struct plugin *plugin, struct sandbox *sandbox, char *faults);
 void check_deleted(struct sandbox *sandbox, char *faults);
 

@@ -125,6 +125,14 @@ void open_sandbox(struct sandbox *sandbox, int number)
     close(namespace);
 }
 
+void close_sandbox(struct sandbox *sandbox)
+{
+    sandbox->opened = 0;
+    close(sandbox->output);
+    close(sandbox->socket[0]);
+    close(sandbox->socket[1]);
+}
+
 /* Copy the value of the first "key":"value" behind `from`, to its end or to a slash. */
 static const char *value_of(const char *from, const char *key, char *value, size_t size)
 {
