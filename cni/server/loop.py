@@ -44,6 +44,7 @@ class Loop:
         self._stopping = False
         self._accepting = False
         self._next_tick_s = 0.0
+        self._has_worked = True
         self._epoll.register(dataplane.fileno(), select.EPOLLIN)
 
     def watch(self, descriptor: int) -> None:
@@ -76,7 +77,7 @@ class Loop:
         self._epoll.close()
 
     def _timeout_s(self) -> float:
-        if self._service.may_rest:
+        if self._has_worked or self._service.may_rest:
             # Only look who is there: if nobody, there is time for what nobody waits for.
             return 0.0
         until_tick_s = _BUSY_TICK_S if self._connections else TICK_S
@@ -94,15 +95,26 @@ class Loop:
                 self._accept()
             elif descriptor in self._connections:
                 self._progress(self._connections[descriptor], mask)
-        if not events:
-            self._service.rest()
+        if events:
+            self._has_worked = True
+        else:
+            self._rest()
         now_s = time.monotonic()
         if now_s >= self._next_tick_s:
             self._tick(now_s)
         self._service.repair()
         self._service.flush()
 
+    def _rest(self) -> None:
+        """Do what nobody waits for: a burst's log lines cost as much as two of its ADDs."""
+        self._service.rest()
+        if self._has_worked:
+            self._has_worked = False
+            for handler in logging.getLogger().handlers:
+                handler.flush()
+
     def _tick(self, now_s: float) -> None:
+        self._has_worked = True
         self._next_tick_s = now_s + (_BUSY_TICK_S if self._connections else TICK_S)
         self._service.refresh()
         self._service.sweep()

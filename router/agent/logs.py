@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.handlers
 import sys
 from typing import Any, Final
 
@@ -46,11 +47,22 @@ class ConsoleFormatter(logging.Formatter):
         return line
 
 
-def set_up_logs(level: str, style: str) -> None:
-    """Send logs to standard error; `style` is 'json', 'console' or 'auto'."""
+_HELD_BACK: Final = 1000
+"""Lines, at most."""
+
+
+def set_up_logs(level: str, style: str, *, hold_back: bool = False) -> None:
+    """Send logs to standard error; `style` is 'json', 'console' or 'auto'.
+
+    ``hold_back``: lines below a warning wait, with the time they were said at, until somebody
+    flushes the root logger's handlers, or a warning comes, or the process ends.
+    """
     # What no line of ours tells costs a system call and a walk up the stack for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     handler.setFormatter(ConsoleFormatter() if console else JsonFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    outer: logging.Handler = handler
+    if hold_back:
+        outer = logging.handlers.MemoryHandler(_HELD_BACK, logging.WARNING, handler)
+    logging.basicConfig(level=level.upper(), handlers=[outer], force=True)

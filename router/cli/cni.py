@@ -52,7 +52,7 @@ def _run_server(options: argparse.Namespace) -> int:
     from router.agent.logs import set_up_logs
     from router.kernel.podlink import open_dataplane
 
-    set_up_logs(options.log_level, options.log_format)
+    set_up_logs(options.log_level, options.log_format, hold_back=True)
     settings = ServerSettings.under(options.run_dir, options.sandbox_dir)
     return serve(settings, open_dataplane(options.proc_sys))
 
