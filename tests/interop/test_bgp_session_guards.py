@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.support.agent_host import StartAgent, document
 from tests.support.bgp_fabric import NODE_ASN, OWN, THEIRS, MakeFabric, frr_of, wait_received
+from tests.support.netns import Namespace, join
+from tests.support.raw_speaker import RawSpeaker
+from tests.support.speaker_host import SpeakerHost
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
@@ -103,9 +108,26 @@ def test_external_and_internal(make_fabric: MakeFabric, start_agent: StartAgent)
     frr_of(fabric).configure(f"neighbor {first} remote-as 65101")
     agent.write(config)
     agent.wait_status("tor1 is not established", "bad peer AS (2/2), sent")
-    told = frr_of(fabric).neighbor(first)
-    assert told["messageStats"]["notificationsRecv"] >= 1, told
     assert agent.peer("tor2")["since"] == since["tor2"]
+
+
+def test_our_own_as_is_refused_with_the_right_words(
+    make_namespace: Callable[[str], Namespace], receive: str
+) -> None:
+    tor, node = make_namespace("tor"), make_namespace("node")
+    join(tor, "node", node, "tor")
+    tor.run(["ip", "address", "add", "10.0.1.2/31", "dev", "node"])
+    node.run(["ip", "address", "add", "10.0.1.3/31", "dev", "tor"])
+    raw = RawSpeaker(tor, "10.0.1.2", NODE_ASN)
+    host = SpeakerHost(node, receive=receive)
+    try:
+        host.configure([{"name": "tor", "address": "10.0.1.2", "remote_asn": None}], [])
+        host.wait("refused", lambda s: "bad peer AS" in s["sessions"]["tor"]["last_down"])
+        assert raw.state()["notifications"][0] == "2/2"
+        assert not host.events("SessionUp")
+    finally:
+        host.close()
+        raw.close()
 
 
 def test_status_names_the_cause(make_fabric: MakeFabric, start_agent: StartAgent) -> None:
