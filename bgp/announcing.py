@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bgp.export import PLAIN, Export, going_away
 from bgp.nlri import Prefix
 from bgp.peer import PeerSettings, SpeakerConfig
@@ -19,5 +21,11 @@ def exports(config: SpeakerConfig, peer: PeerSettings) -> dict[Prefix, Export]:
                 prepend=config.prepend,
             )
             for prefix, export in found.items()
+        }
+    if (other := config.next_hops.get(peer.name)) is not None:
+        found |= {
+            prefix: replace(export, next_hop=other)
+            for prefix, export in found.items()
+            if prefix.family == other.version
         }
     return found

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bgp.nlri import IPAddress
 from bgp.path import GRACEFUL_SHUTDOWN, Attributes
 
 Community = tuple[int, int]
@@ -18,8 +19,10 @@ LargeCommunity = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """Path attributes of an announcement, besides the next hop."""
+    """Path attributes of an announcement."""
 
+    next_hop: IPAddress | None = None
+    """None is our end of the session."""
     communities: tuple[Community, ...] = ()
     large_communities: tuple[LargeCommunity, ...] = ()
     med: int | None = None
@@ -39,7 +42,8 @@ class Export:
         peer with numbers of two octets is shown another.
         """
         return (
-            self.communities == tuple(sorted(set(attributes.communities)))
+            self.next_hop in (None, attributes.next_hop)
+            and self.communities == tuple(sorted(set(attributes.communities)))
             and self.large_communities == tuple(sorted(set(attributes.large_communities)))
             and self.med == attributes.med
             and max(1, len(self.as_path)) == max(1, attributes.path_length)

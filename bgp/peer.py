@@ -143,6 +143,9 @@ class SpeakerConfig:
     """Everything is announced with GRACEFUL_SHUTDOWN (RFC 8326)."""
     prepend: int = 0
     """How often our AS is put before the path of everything, while going away."""
+    next_hops: Mapping[PeerId, IPAddress] = field(default_factory=dict)
+    """Of peers whose session carries the family that is not its own, too: our address of that
+    family that the peer can reach. Without one, that family is not announced to the peer."""
     kept_down: Mapping[PeerId, Ending] = field(default_factory=dict)
     """Peers without a session for now, and what an existing one is ended with."""
 
@@ -164,4 +167,7 @@ class SpeakerConfig:
 
     def networks_for(self, peer: PeerSettings) -> tuple[Prefix, ...]:
         """Give what is announced to this peer, sorted, without duplicates."""
-        return tuple(sorted({n for n in self.networks if n.family in peer.families}))
+        families = peer.families
+        if not peer.interface and peer.name not in self.next_hops:
+            families &= {peer.address.version}
+        return tuple(sorted({n for n in self.networks if n.family in families}))

@@ -64,11 +64,6 @@ def rules(peer: PeerSettings) -> tuple[Rule, ...]:
         ),
         ("families", not peer.families <= {IPV4, IPV6}, "only 4 and 6"),
         (
-            "families",
-            peer.families != {peer.address.version} and not peer.interface,
-            "only the family of the peer's address is supported; use one peer per family",
-        ),
-        (
             "hold_time_s",
             not MIN_HOLD_TIME_S <= hold <= MAX_HOLD_TIME_S,
             f"not in {MIN_HOLD_TIME_S}..{MAX_HOLD_TIME_S}",

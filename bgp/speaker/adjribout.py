@@ -31,6 +31,8 @@ Wanted = Mapping[Remote, tuple[frozenset[int], Mapping[Prefix, Export]]]
 @dataclass(slots=True)
 class _Peer:
     families: frozenset[int] = frozenset()
+    negotiated: frozenset[int] = frozenset()
+    """Of those, the ones that this session carries."""
     wanted: Mapping[Prefix, Export] = field(default_factory=dict)
     told: dict[Prefix, Export] = field(default_factory=dict)
     """What ExaBGP's cache holds for this peer, whether the session is up or not."""
@@ -50,23 +52,31 @@ class _Peer:
         """Tell whether the peer was sent exactly what is wanted; true of a session that is down."""
         if self.next_hop is None:
             return True
-        if self.awaited or self.ends < self.families:
+        if self.awaited or self.ends < self.families & self.negotiated:
             return False
-        return self.sent == self.wanted
+        return self.sent == self.due
 
-    def begin(self, next_hop: IPAddress) -> dict[Prefix, Export]:
+    @property
+    def due(self) -> Mapping[Prefix, Export]:
+        """What the peer shall have on this session."""
+        return {p: export for p, export in self.wanted.items() if p.family in self.negotiated}
+
+    def begin(self, next_hop: IPAddress, negotiated: frozenset[int]) -> dict[Prefix, Export]:
         """Note a new session, and give what is to be said before anything else.
 
         ExaBGP repeats what it was told, with the attributes of that time; what it was told while
         it still has another configuration of the peer it may have forgotten. So it is told again.
         """
-        self.next_hop = next_hop
+        self.next_hop, self.negotiated = next_hop, negotiated
         self.sent.clear()
         self.ends.clear()
         self.asked_ends.clear()
-        told = self.told.items()
+        # The others ExaBGP keeps, and sends nothing of.
+        told = [item for item in self.told.items() if item[0].family in negotiated]
         self.awaited = {p for p, export in told if self.wanted.get(p, export) != export}
-        self.told = {p: export for p, export in told if p in self.awaited or p not in self.wanted}
+        for prefix, _ in told:
+            if prefix in self.wanted and prefix not in self.awaited:
+                del self.told[prefix]
         return {p: self.told[p] for p in self.awaited if p in self.wanted}
 
 
@@ -88,10 +98,13 @@ class AdjRibOut:
             lines.append(_say(remote, peer))
         return b"".join(lines)
 
-    def session_up(self, remote: Remote, next_hop: IPAddress) -> bytes:
-        """Give what to say on a new session: withdrawals, announcements, End-of-RIB."""
+    def session_up(self, remote: Remote, next_hop: IPAddress, negotiated: frozenset[int]) -> bytes:
+        """Give what to say on a new session: withdrawals, announcements, End-of-RIB.
+
+        `negotiated` are the families that it carries.
+        """
         peer = self._peers.setdefault(remote, _Peer())
-        before = peer.begin(next_hop)
+        before = peer.begin(next_hop, negotiated)
         return commands.announce(remote, next_hop, before) + _say(remote, peer)
 
     def session_down(self, remote: Remote) -> None:
@@ -149,8 +162,8 @@ def _say(remote: Remote, peer: _Peer) -> bytes:
     """Give what leads from what was told to what is wanted, as far as it can be said now."""
     if peer.next_hop is None:
         return b""
-    gone = peer.told.keys() - peer.wanted.keys()
-    new = {p: export for p, export in peer.wanted.items() if peer.told.get(p) != export}
+    gone = {p for p in peer.told if p not in peer.wanted and p.family in peer.negotiated}
+    new = {p: export for p, export in peer.due.items() if peer.told.get(p) != export}
     now = {p: export for p, export in new.items() if p not in peer.awaited}
     for prefix in gone:
         del peer.told[prefix]
@@ -162,7 +175,7 @@ def _say(remote: Remote, peer: _Peer) -> bytes:
         commands.announce(remote, peer.next_hop, now),
     ]
     if not peer.has_more:
-        ends = sorted(peer.families - peer.asked_ends)
+        ends = sorted(peer.families & peer.negotiated - peer.asked_ends)
         peer.asked_ends.update(ends)
         lines += [commands.end_of_rib(remote, family) for family in ends]
     return b"".join(lines)

@@ -22,13 +22,14 @@ MAX_PREFIXES_PER_LINE = 400
 
 
 def announce(peer: Remote, next_hop: IPAddress, exports: Mapping[Prefix, Export]) -> bytes:
-    """Announce the prefixes, which share one next hop, to the peer."""
+    """Announce the prefixes to the peer, with this next hop unless another is said."""
     shared: dict[Export, list[Prefix]] = {}
     for prefix in sorted(exports):
         shared.setdefault(exports[prefix], []).append(prefix)
+    head = f"neighbor {peer} announce attributes next-hop"
     return b"".join(
-        _attributes(f"neighbor {peer} announce attributes next-hop {next_hop}{_rest(e)}", prefixes)
-        for e, prefixes in shared.items()
+        _attributes(f"{head} {export.next_hop or next_hop}{_rest(export)}", prefixes)
+        for export, prefixes in shared.items()
     )
 
 

@@ -249,11 +249,11 @@ class Speaker:
                 # The connection has gone again, or nothing can be announced on it: dial anew.
                 self._link.send(commands.reset(remote))
             else:
-                said = self._out.session_up(remote, event.local_address)
-                self._link.send(said + self._partings.tell(self._out.is_up))
+                carried = self._roster.negotiated(remote)
+                self._link.send(self._out.session_up(remote, event.local_address, carried))
+                self._link.send(self._partings.tell(self._out.is_up))
         elif isinstance(event, SessionDown):
-            remote = self._roster.remote(event.peer)
-            self._out.session_down(remote)
+            self._out.session_down(remote := self._roster.remote(event.peer))
             self._partings.ended(remote)
         elif isinstance(event, Sent):
             self._link.send(self._out.confirm(self._roster.remote(event.peer), event))

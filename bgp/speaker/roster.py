@@ -27,6 +27,7 @@ class Roster:
         self._running: tuple[PeerSettings, ...] = ()
         """Those that are not kept down."""
         self._hold_times: dict[Remote, int] = {}
+        self._offers: dict[tuple[Remote, Direction], frozenset[int]] = {}
         self.ids: Mapping[str, PeerId] = {}
         """What the speaker calls a peer (`ends.name_of`) -> id, as `events.parse` wants it."""
         self.via: Mapping[PeerId, IPAddress] = {}
@@ -75,6 +76,7 @@ class Roster:
     def clear(self) -> None:
         """Note that the speaker is gone, and with it all sessions and whoever was leaving."""
         self._hold_times.clear()
+        self._offers.clear()
         self.leaving = self.moved = frozenset()
         self._former = frozenset()
 
@@ -100,11 +102,19 @@ class Roster:
         return tuple(peer.password for peer in self._peers if peer.password is not None)
 
     def note(self, event: Event) -> None:
-        """Follow the hold times that peers propose."""
-        if isinstance(event, Opened) and event.direction is Direction.RECEIVED:
-            self._hold_times[self.remote(event.peer)] = event.hold_time_s
+        """Follow the hold times that peers propose, and the families of both OPENs."""
+        if isinstance(event, Opened):
+            remote = self.remote(event.peer)
+            self._offers[remote, event.direction] = event.families
+            if event.direction is Direction.RECEIVED:
+                self._hold_times[remote] = event.hold_time_s
         elif isinstance(event, SessionDown):
             self._hold_times.pop(self.remote(event.peer), None)
+
+    def negotiated(self, remote: Remote) -> frozenset[int]:
+        """Give the families that both OPENs of the peer's session offer."""
+        offers = [self._offers.get((remote, direction), frozenset()) for direction in Direction]
+        return frozenset.intersection(*offers)
 
     @property
     def shortest_hold_time_s(self) -> int:

@@ -11,7 +11,7 @@ from router.agent.draining import Draining
 from router.agent.shells import SpeakerShell
 from router.config.settings import AgentSettings
 from router.model.link import Links
-from router.reconcile.announce import Announcement, announcement
+from router.reconcile.announce import Announcement, NextHops, announcement, next_hops
 from router.reconcile.drain import kept
 
 
@@ -24,6 +24,7 @@ class Announcer:
         self._draining = draining
         self.current = Announcement((), ())
         """What works, and what does not and why."""
+        self.next_hops = NextHops({}, {})
         self.config: SpeakerConfig | None = None
         """What the speaker was given last."""
         self.withdrawing = False
@@ -58,12 +59,14 @@ class Announcer:
         send End-of-RIB first (RFC 4724).
         """
         self._is_told = False
+        seen = links or Links.of(())
         self.current = announcement(
             pod_cidrs=sorted(own),
             node_addresses=settings.node_addresses if settings.announce_node_addresses else (),
             unreachables=unreachables,
-            links=links or Links.of(()),
+            links=seen,
         )
+        self.next_hops = next_hops(settings.peers, settings.node_addresses, seen)
         drain = self._draining.state
         config = SpeakerConfig(
             router_id=settings.router_id,
@@ -71,6 +74,7 @@ class Announcer:
             networks=self._allowed(settings),
             going_away=drain.is_marked,
             prepend=drain.prepend,
+            next_hops=self.next_hops.found,
             kept_down=kept_down,
         )
         if self.config is None and links is None:

@@ -216,6 +216,7 @@ class RouteAgent:
             settings=self.settings,
             sessions=self.sessions.established,
             networks=self.announcer.networks,
+            silent=self.announcer.next_hops.missing,
             waiting=self.announcer.current.waiting,
             problems=self.problems,
             expects_pod_cidrs=self._circumstances.expects_pod_cidrs,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from bgp.nlri import Prefix
+from bgp.peer import PeerId
 from bgp.session import Session
 from cni.node_facts import NodeFacts
 from router.config.settings import AgentSettings
@@ -26,6 +27,7 @@ def readiness_signs(  # noqa: PLR0913 - all that is seen, by name
     settings: AgentSettings,
     sessions: Iterable[Session],
     networks: Iterable[Prefix],
+    silent: Mapping[PeerId, tuple[int, str]],
     waiting: Iterable[Waiting],
     problems: Mapping[str, str],
     expects_pod_cidrs: bool,
@@ -34,7 +36,8 @@ def readiness_signs(  # noqa: PLR0913 - all that is seen, by name
     """Return what readiness is judged by; `sessions` are the established ones.
 
     `expects_pod_cidrs` is for cluster mode, where they come from the API; in a file, a node
-    without pods is what the operator wrote.
+    without pods is what the operator wrote. `silent` names peers that are not announced one
+    family.
     """
     announced = frozenset(networks)
     up = tuple(sessions)
@@ -42,7 +45,9 @@ def readiness_signs(  # noqa: PLR0913 - all that is seen, by name
         waits_for_pod_cidr=expects_pod_cidrs and not settings.pod_cidrs,
         peers=settings.sessions_wanted,
         established=len(up),
-        peers_behind=tuple(sorted(s.peer for s in up if _is_behind(s, announced))),
+        peers_behind=tuple(
+            sorted(s.peer for s in up if _is_behind(s, announced, silent.get(s.peer, (0, ""))[0]))
+        ),
         not_announced=tuple(f"{prefix}: {why}" for prefix, why in waiting),
         forwarding=problems.get("forwarding", ""),
         drain=drain.describe(),
@@ -55,11 +60,14 @@ def readiness_signs(  # noqa: PLR0913 - all that is seen, by name
     )
 
 
-def _is_behind(session: Session, networks: frozenset[Prefix]) -> bool:
-    """Tell whether the peer has not been sent everything and End-of-RIB yet."""
+def _is_behind(session: Session, networks: frozenset[Prefix], silent: int) -> bool:
+    """Tell whether the peer has not been sent everything and End-of-RIB yet.
+
+    `silent` is the family that it is not announced.
+    """
     if session.families - session.end_of_rib_sent:
         return True
-    mine = {network for network in networks if network.family in session.families}
+    mine = {network for network in networks if network.family in session.families - {silent}}
     return not mine <= session.announced
 
 

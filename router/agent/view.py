@@ -35,6 +35,11 @@ def status(agent: RouteAgent, now: float) -> Json:
     reasons += agent.holds.complaints(agent.rib.counts, now)
     own = agent.settings.import_policy().own
     reasons += findings(agent.sessions.all, agent.holds.names(), agent.rib, agent.links, own)
+    reasons += [
+        f"{peer}: ipv{family} is not announced to it: {why}"
+        for peer, (family, why) in agent.announcer.next_hops.missing.items()
+        if peer not in agent.holds.names()
+    ]
     reasons += agent.liveness.complaints(agent.settings.enabled_peers)
     reasons += agent.settings.notes
     reasons += [

@@ -119,6 +119,7 @@ class PeerReader:
         values: dict[str, Any] = {
             "remote_asn": item.required("remote_asn", remote_asn(local_asn), 1),
             "local_asn": local_asn,
+            "families": frozenset(item.values("families", words.family)),
             "local_address": item.value("local_address", words.address, local_address),
             "source_interface": item.value("source_interface", words.word, None),
             "port": item.value("port", words.integer(1, 65535), 179),

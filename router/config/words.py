@@ -61,6 +61,13 @@ def prefix(text: str) -> Prefix:
         raise ValueError(str(error)) from None
 
 
+def family(text: str) -> int:
+    """Read ipv4 or ipv6."""
+    if text not in ("ipv4", "ipv6"):
+        raise ValueError(f"{text!r} must be ipv4 or ipv6")
+    return int(text[-1])
+
+
 def boolean(text: str) -> bool:
     """Read true or false."""
     if text.lower() not in ("true", "false"):

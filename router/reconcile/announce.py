@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import NamedTuple
 
-from bgp.nlri import Prefix
+from bgp.nlri import IPV6, Prefix
+from bgp.peer import PeerId, PeerSettings
 from router.model.link import Address, Links
 
 
@@ -42,6 +43,43 @@ def announcement(
         else:
             waiting.append((host, "no link of this node has the address"))
     return Announcement(tuple(sorted(networks)), tuple(sorted(waiting)))
+
+
+class NextHops(NamedTuple):
+    """Next hops of the family that is not that of its session, peer by peer."""
+
+    found: Mapping[PeerId, Address]
+    missing: Mapping[PeerId, tuple[int, str]]
+    """The family that a peer is not announced for want of one, and why."""
+
+
+def next_hops(
+    peers: Iterable[PeerSettings], node_addresses: Iterable[Address], links: Links
+) -> NextHops:
+    """Return our address of the other family toward each peer that wants both on one session.
+
+    It is one of the link that leads to the peer; for a peer behind routers a node address. A
+    link-local one would mean nothing beyond the link, and ToRs may not take it.
+    """
+    found: dict[PeerId, Address] = {}
+    missing: dict[PeerId, tuple[int, str]] = {}
+    nodes = [address for address in node_addresses if links.holds(address)]
+    for peer in peers:
+        others = peer.families - {peer.address.version}
+        if peer.interface or not others:
+            continue
+        (family,) = others
+        link = links.on_link(peer.address)
+        own = nodes if link is None else [interface.ip for interface in link.addresses]
+        fitting = [a for a in own if a.version == family and not a.is_link_local]
+        if fitting:
+            found[peer.name] = fitting[0]
+        else:
+            where = f"link {link.name}" if link else "the node"
+            kind = "global " if family == IPV6 else ""
+            why = f"{where} has no {kind}IPv{family} address to be the next hop"
+            missing[peer.name] = family, why
+    return NextHops(found, missing)
 
 
 def uplinks(peers: Iterable[Address], links: Links) -> tuple[str, ...]:

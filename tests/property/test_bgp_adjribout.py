@@ -122,7 +122,7 @@ class Play:
         elif kind == "up" and not self.up:
             self.up = True
             self.exabgp.begin()
-            self.exabgp.hear(self.out.session_up(TOR, NODE))
+            self.exabgp.hear(self.out.session_up(TOR, NODE, frozenset({4})))
         elif kind == "forgotten" and not self.up:
             self.exabgp.cache.clear()
         elif self.up:

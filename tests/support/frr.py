@@ -78,6 +78,13 @@ class Frr:
             for prefix, paths in shown.get("routes", {}).items()
         }
 
+    def next_hops(self, family: str, address: str, prefix: str) -> list[str]:
+        """Return the global next hops of what the neighbor announced of a prefix."""
+        shown = self._json(f"show bgp {family} unicast neighbors {address} routes json")
+        paths = shown.get("routes", {}).get(prefix, [])
+        hops = [hop for path in paths for hop in path["nexthops"]]
+        return [hop["ip"] for hop in hops if hop.get("scope", "global") == "global"]
+
     def is_stale(self, prefix: str) -> bool:
         """Tell whether the path to the prefix is kept over a graceful restart."""
         shown = self._json(f"show bgp {_family(prefix)} unicast {prefix} json")

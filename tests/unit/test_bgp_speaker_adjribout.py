@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
 
 from bgp.ending import Ending
@@ -59,6 +60,9 @@ class TestCommands:
         assert commands.end_of_rib(TOR, 6) == b"neighbor 10.0.1.2 announce eor ipv6 unicast\n"
 
 
+V4, BOTH = frozenset({4}), frozenset({4, 6})
+
+
 def attributes(export: Export = PLAIN) -> Attributes:
     """Return what an UPDATE with this has, of an external session."""
     return Attributes(
@@ -93,7 +97,7 @@ class TestAdjRibOut:
         """Return one whose peer has these prefixes and End-of-RIB."""
         out = AdjRibOut()
         self.want(out, *prefixes)
-        out.session_up(TOR, NODE)
+        out.session_up(TOR, NODE, V4)
         out.confirm(TOR, sent(*prefixes))
         out.confirm(TOR, sent(end=4))
         assert out.is_settled(TOR)
@@ -109,7 +113,7 @@ class TestAdjRibOut:
         out = AdjRibOut()
         self.want(out, ONE)
 
-        assert out.session_up(TOR, NODE) == commands.announce(
+        assert out.session_up(TOR, NODE, V4) == commands.announce(
             TOR, NODE, {ONE: PLAIN}
         ) + commands.end_of_rib(TOR, 4)
         assert not out.is_settled()
@@ -166,11 +170,11 @@ class TestAdjRibOut:
     def test_what_exabgp_would_repeat_is_withdrawn(self) -> None:
         out = AdjRibOut()
         self.want(out, ONE)
-        out.session_up(TOR, NODE)
+        out.session_up(TOR, NODE, V4)
         out.session_down(TOR)
 
         assert self.want(out, TWO) == b""
-        said = out.session_up(TOR, NODE)
+        said = out.session_up(TOR, NODE, V4)
 
         assert said.startswith(commands.withdraw(TOR, NODE, [ONE]))
         assert commands.announce(TOR, NODE, {TWO: PLAIN}) in said
@@ -180,7 +184,9 @@ class TestAdjRibOut:
         out.session_down(TOR)
         self.want(out, ONE, TWO, export=MARKED)
 
-        assert out.session_up(TOR, NODE) == commands.announce(TOR, NODE, {ONE: PLAIN, TWO: PLAIN})
+        assert out.session_up(TOR, NODE, V4) == commands.announce(
+            TOR, NODE, {ONE: PLAIN, TWO: PLAIN}
+        )
         assert out.confirm(TOR, sent(ONE)) == commands.announce(TOR, NODE, {ONE: MARKED})
         assert out.confirm(TOR, sent(TWO)) == commands.announce(
             TOR, NODE, {TWO: MARKED}
@@ -200,10 +206,10 @@ class TestAdjRibOut:
     def test_death_of_the_speaker_forgets_what_was_said(self) -> None:
         out = AdjRibOut()
         self.want(out, ONE)
-        out.session_up(TOR, NODE)
+        out.session_up(TOR, NODE, V4)
         out.reset()
 
-        assert out.session_up(TOR, NODE).startswith(commands.announce(TOR, NODE, {ONE: PLAIN}))
+        assert out.session_up(TOR, NODE, V4).startswith(commands.announce(TOR, NODE, {ONE: PLAIN}))
 
 
 def test_peers_by_interface_are_named_by_both_ends() -> None:
@@ -213,17 +219,63 @@ def test_peers_by_interface_are_named_by_both_ends() -> None:
     both = frozenset({4, 6})
     out.want({one: (both, {ONE: PLAIN}), two: (both, {ONE: PLAIN})})
 
-    assert out.session_up(one, one.local).splitlines() == [
+    assert out.session_up(one, one.local, BOTH).splitlines() == [
         b"neighbor fe80::1 local-ip fe80::a announce attributes next-hop fe80::a"
         b" nlri 10.244.1.0/24",
         b"neighbor fe80::1 local-ip fe80::a announce eor ipv4 unicast",
         b"neighbor fe80::1 local-ip fe80::a announce eor ipv6 unicast",
     ]
     out.confirm(one, Sent(peer=PeerId("tor1"), announced=(ONE,)))
-    assert b"local-ip fe80::b" in out.session_up(two, two.local)
+    assert b"local-ip fe80::b" in out.session_up(two, two.local, BOTH)
     assert not out.is_settled(two)
     assert commands.reset(two) == b"neighbor fe80::1 local-ip fe80::b teardown 4\n"
     assert (
         commands.notify(two, Ending(code=3, subcode=1))
         == b"neighbor fe80::1 local-ip fe80::b notify 3 1\n"
     )
+
+
+SIX, HOP6 = Prefix.parse("fd00:244:1::/64"), ip_address("fd00:0:1::3")
+OTHER = Export(next_hop=HOP6)
+
+
+def test_the_other_family_of_a_session_has_a_next_hop_of_its_own() -> None:
+    out = AdjRibOut()
+    out.want({TOR: (BOTH, {ONE: PLAIN, SIX: OTHER})})
+    assert out.session_up(TOR, NODE, BOTH).splitlines() == [
+        b"neighbor 10.0.1.2 announce attributes next-hop 10.0.1.3 nlri 10.244.1.0/24",
+        b"neighbor 10.0.1.2 announce attributes next-hop fd00:0:1::3 nlri fd00:244:1::/64",
+        b"neighbor 10.0.1.2 announce eor ipv4 unicast",
+        b"neighbor 10.0.1.2 announce eor ipv6 unicast",
+    ]
+    for event in (sent(ONE), replace(sent(SIX), attributes=replace(attributes(), next_hop=HOP6))):
+        out.confirm(TOR, event)
+    for family in BOTH:
+        out.confirm(TOR, sent(end=family))
+    assert out.is_settled(TOR)
+    moved = ip_address("fd00:0:1::9")
+    assert out.want({TOR: (BOTH, {ONE: PLAIN, SIX: Export(next_hop=moved)})}) == (
+        b"neighbor 10.0.1.2 announce attributes next-hop fd00:0:1::9 nlri fd00:244:1::/64\n"
+    )
+
+
+def test_nothing_is_said_of_a_family_that_the_peer_did_not_offer() -> None:
+    out = AdjRibOut()
+    out.want({TOR: (BOTH, {ONE: PLAIN, SIX: OTHER})})
+    assert out.session_up(TOR, NODE, V4).splitlines() == [
+        b"neighbor 10.0.1.2 announce attributes next-hop 10.0.1.3 nlri 10.244.1.0/24",
+        b"neighbor 10.0.1.2 announce eor ipv4 unicast",
+    ]
+    out.confirm(TOR, sent(ONE))
+    out.confirm(TOR, sent(end=4))
+    assert out.is_settled(TOR)
+    assert out.want({TOR: (BOTH, {ONE: PLAIN})}) == b""
+    # Nor of one that a former session carried, and ExaBGP still holds.
+    out.session_up(TOR, NODE, BOTH)
+    out.want({TOR: (BOTH, {ONE: PLAIN, SIX: OTHER})})
+    out.session_down(TOR)
+    out.want({TOR: (BOTH, {ONE: PLAIN})})
+    assert b"fd00" not in out.session_up(TOR, NODE, V4)
+    out.confirm(TOR, sent(ONE))
+    out.confirm(TOR, sent(end=4))
+    assert out.is_settled(TOR)
