@@ -45,7 +45,7 @@ def started() -> Iterator[Started]:
 
 @contextmanager
 def counted(source: Namespace, target: Namespace, results: list[GroupResult]) -> Iterator[None]:
-    group = Group(name="flows", source=source, target=target, address=SERVER, flows=6, rate=500)
+    group = Group(name="flows", source=source, target=target, address=SERVER, flows=10, rate=500)
     with Traffic([group]) as traffic:
         traffic.go()
         time.sleep(0.5)
@@ -67,6 +67,7 @@ def test_a_drained_node_goes_without_a_lost_packet(
     results: list[GroupResult] = []
 
     with counted(rack.client, rack.server, results):
+        assert rack.carried(index) > 100, "the node that leaves carries some of the flows"
         said = agent.podroute("drain", "--wait", "1.5", *how)
         legs_after = rack.legs()
         rack.power_off(index)
@@ -87,10 +88,12 @@ def test_the_same_end_without_a_drain_loses_packets(
 ) -> None:
     rack = started(TwoNodes(make_namespace, kind))
     used = min(rack.legs())
+    index = int(used.removeprefix("node"))
     results: list[GroupResult] = []
 
     with counted(rack.client, rack.server, results):
-        rack.power_off(int(used.removeprefix("node")))
+        assert rack.carried(index) > 100
+        rack.power_off(index)
         time.sleep(HOLD_S + 1)
 
     wait_until(lambda: rack.legs() == {"node1", "node2"} - {used}, deadline_s=10, what="moved")

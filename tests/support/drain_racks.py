@@ -86,6 +86,8 @@ class TwoNodes:
             node.run(["ip", "route", "add", f"{SERVER}/32", "via", f"10.8.{index}.2"])
         for router in (self.tor, *self.nodes):
             router.write_sysctl("net.ipv4.ip_forward", 1)
+        # Flows, not pairs of addresses: else all take the same way.
+        self.tor.write_sysctl("net.ipv4.fib_multipath_hash_policy", 1)
         self.server.write_sysctl("net.ipv4.conf.all.rp_filter", 0)
         config = RouterConfig(
             asn=65100,
@@ -123,6 +125,7 @@ class TwoNodes:
         for index in (1, 2):
             self.router.wait_established(f"10.0.{index}.3", deadline_s=30)
         wait_until(self._has_both, deadline_s=15, what="the ToR knows both nodes")
+        wait_until(self.legs, deadline_s=10, what="the ToR's kernel has a way")
 
     def close(self) -> None:
         for ending in (*(agent.kill for agent in self.agents), self.router.stop):
@@ -135,6 +138,11 @@ class TwoNodes:
         """Return over which nodes the ToR's kernel sends."""
         shown = json.loads(self.tor.run(["ip", "-j", "route", "show", prefix]).stdout or "[]")
         return {hop["dev"] for route in shown for hop in route.get("nexthops", [route])}
+
+    def carried(self, index: int) -> int:
+        """Return how many packets a node has had from the ToR."""
+        file = "/sys/class/net/tor/statistics/rx_packets"
+        return int(self.nodes[index - 1].run(["cat", file]).stdout)
 
     def power_off(self, index: int) -> None:
         """End the node without a word: everything dies at once, and its link stays up."""
@@ -167,6 +175,7 @@ class TwoTors:
             self.routers.append(Frr(tor, config))
             tor.run(["ip", "route", "add", f"{SERVER}/32", "via", f"10.8.{index}.2"])
         self.server.write_sysctl("net.ipv4.conf.all.rp_filter", 0)
+        self.node.write_sysctl("net.ipv4.fib_multipath_hash_policy", 1)
         self.agent = Agent(
             self.node,
             {
