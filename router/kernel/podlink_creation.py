@@ -6,12 +6,14 @@ import contextlib
 import errno
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from cni.attachment.plan import (
     AddAddress,
     AddDefaultRoute,
+    AddHostRoute,
     LinkOperation,
     PodLinkPlan,
     RemoveMulticastRoute,
@@ -64,7 +66,7 @@ class Creator:
                 self._filter.admit(index, plan.sources)
                 with self._sandboxes.open_channel(sandbox, brief=True) as pod:
                     beside = self._apply_sandbox(pod, plan, index, sandbox)
-                    self._apply(self._channel, plan.host, index)
+                    self._apply_host(plan.host, index)
                     self._settle(pod, plan, index)
             except (KernelError, FilterUnavailableError) as error:
                 raise DataplaneError(str(error)) from error
@@ -124,11 +126,22 @@ class Creator:
             add_beside(pod, plan, beside, index)
         return frozenset(beside)
 
-    def _apply(self, channel: Channel, operations: Sequence[LinkOperation], index: int) -> None:
-        for failure in self._batch(channel, operations, index):
+    def _apply_host(self, operations: Sequence[LinkOperation], index: int) -> None:
+        """Set up the node's end.
+
+        A route that prefers a node address is refused while the address is tentative, or has just
+        left: added without, it gets its source when the address is heard of (``Repairs``).
+        """
+        without_source: list[LinkOperation] = []
+        for failure in self._batch(self._channel, operations, index):
+            operation = operations[failure.index]
+            if isinstance(operation, AddHostRoute) and failure.errno == errno.EINVAL:
+                without_source.append(replace(operation, preferred_source=None))
             # The kernel may not have added it yet, or not at all (IPv6 off).
-            if not isinstance(operations[failure.index], RemoveMulticastRoute):
+            elif not isinstance(operation, RemoveMulticastRoute):
                 raise _refused(failure, operations)
+        for failure in self._batch(self._channel, without_source, index):
+            raise _refused(failure, without_source)
 
     def _batch(
         self, channel: Channel, operations: Sequence[LinkOperation], index: int

@@ -183,3 +183,28 @@ def test_a_foreign_route_is_never_replaced(node: CniNode) -> None:
     listed = node.namespace.run(["ip", "route", "show", destination]).stdout
     assert "dev lo" in listed
     assert host_routes(node)[answer.addresses[0]] is None
+
+
+def test_a_pod_starts_while_the_node_s_address_is_tentative(node: CniNode) -> None:
+    """At boot, say: the kernel refuses a tentative address as preferred source."""
+    run = node.namespace.run
+    run(["ip", "addr", "del", "fd00:255:1::1/128", "dev", "lo"])
+    run(["ip", "link", "add", "up0", "type", "veth", "peer", "name", "up1"])
+    for name, key in (("dad_transmits", 3), ("accept_dad", 1)):
+        node.namespace.write_sysctl(f"net.ipv6.conf.up0.{name}", key)
+    run(["ip", "link", "set", "up1", "up"])
+    run(["ip", "link", "set", "up0", "up"])
+    run(["ip", "addr", "add", "fd00:255:1::1/64", "dev", "up0"])
+    answer = node.add("a")
+    assert "tentative" in run(["ip", "-6", "addr", "show", "dev", "up0"]).stdout
+    ipv4, ipv6 = answer.addresses
+    assert host_routes(node) == {ipv4: "10.255.1.1", ipv6: None}
+
+    def has_its_source() -> bool:
+        if host_routes(node)[ipv6] != "fd00:255:1::1":
+            raise NotYetError(host_routes(node))
+        return True
+
+    wait_until(has_its_source, deadline_s=15, what="the route prefers the node's address")
+    for address in answer.addresses:
+        first_packet_passes(node, "a", address)
