@@ -52,15 +52,33 @@ BIRD = Service(
         ),
     ),
 )
+# gobgpd stays in the foreground and has no pid file; it serves once its API answers. With -r it
+# tells peers that it kept its forwarding state (ADR 0012); at a first start they have none to keep.
+_GOBGP_START = """
+gobgpd -r -f /etc/gobgp/gobgpd.toml --api-hosts 127.0.0.1:50051 >/run/gobgpd.log 2>&1 &
+for _ in $(seq 200); do
+    if gobgp neighbor >/dev/null 2>&1; then exit 0; fi
+    kill -0 $! 2>/dev/null || break
+    sleep 0.05
+done
+tail -n 20 /run/gobgpd.log >&2
+exit 1
+"""
+GOBGP = Service(
+    name="gobgp",
+    needs=("/usr/bin/gobgpd", "/usr/bin/gobgp"),
+    start=(("bash", "-c", _GOBGP_START),),
+)
 NOTHING = Service(name="nothing")
 
 _TABLE: tuple[tuple[re.Pattern[str], Service], ...] = (
     (re.compile(r"(?:.*/)?frrouting/frr"), FRR),
     (re.compile(r"(?:.*/)?bird"), BIRD),
+    (re.compile(r"(?:.*/)?gobgp"), GOBGP),
     (re.compile(r"(?:.*/)?podroute-node"), NOTHING),
     (re.compile(r"(?:.*/)?(?:alpine|debian|netshoot)"), NOTHING),
 )
-KNOWN_IMAGES = "frrouting/frr, bird, podroute-node, alpine, debian, netshoot"
+KNOWN_IMAGES = "frrouting/frr, bird, gobgp, podroute-node, alpine, debian, netshoot"
 
 
 def service_for(image: str) -> Service | None:

@@ -14,7 +14,7 @@ from containerlab.netlab.plan import (
     render_setup,
     render_up_batch,
 )
-from containerlab.netlab.service import BIRD, FRR, NOTHING, service_for
+from containerlab.netlab.service import BIRD, FRR, GOBGP, NOTHING, service_for
 from containerlab.netlab.topology import Endpoint
 
 TEXT = """
@@ -43,11 +43,13 @@ def plan() -> LabPlan:
         ("frrouting/frr", FRR),
         ("registry.example:5000/mirror/frrouting/frr@sha256:0123", FRR),
         ("pierky/bird:2.0.12", BIRD),
+        ("localhost/gobgp:3", GOBGP),
         ("localhost/podroute-node:dev", NOTHING),
         ("nicolaka/netshoot", NOTHING),
         ("nginx", None),
         ("my-frrouting/frr-exporter", None),
         ("bird-exporter", None),
+        ("gobgp-exporter", None),
     ],
 )
 def test_an_image_stands_for_a_service(image: str, service: object) -> None:
