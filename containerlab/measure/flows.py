@@ -32,6 +32,8 @@ class Group:
     address: str
     flows: int = 16
     rate: float = 100.0
+    also: tuple[Place, ...] = ()
+    """Other places that have the address, too (anycast); a packet counts wherever it arrives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,7 @@ class Traffic:
         """Start receivers and senders; return when all are ready, nothing sent yet."""
         self._receivers = {
             place: Probe(place, "udp_probe", "receive", json.dumps({"port": PORT}))
-            for place in {group.target for group in self._groups}
+            for place in {p for group in self._groups for p in (group.target, *group.also)}
         }
         self._senders = {
             (source, rate): Probe(source, "udp_probe", "send", self._plan(source, rate))
@@ -152,32 +154,18 @@ class Traffic:
             sender.tell("stop")
         sent = {key: sender.finish() for key, sender in self._senders.items()}
         time.sleep(DRAIN_S)
-        received: dict[str, Any] = {}
+        received: dict[str, list[Any]] = {}
         for receiver in self._receivers.values():
-            received.update(receiver.finish())
+            for flow_id, arrived in receiver.finish().items():
+                received.setdefault(flow_id, []).append(arrived)
         return tuple(
             self._result(group, sent[group.source, group.rate], received) for group in self._groups
         )
 
-    def _result(self, group: Group, sent: Any, received: Any) -> GroupResult:
+    def _result(self, group: Group, sent: Any, received: dict[str, list[Any]]) -> GroupResult:
         flows = []
         for flow_id in map(str, self._ids[group.name]):
-            arrived = received.get(flow_id)
-            attempted = sent["attempted"][flow_id]
-            if arrived is None:
-                flows.append(FlowResult(attempted=attempted, received=0, twice=0, gap_ms=math.inf))
-                continue
-            gap_s = max(
-                arrived["gap_s"], arrived["first"] - sent["start"], sent["end"] - arrived["last"]
-            )
-            flows.append(
-                FlowResult(
-                    attempted=attempted,
-                    received=arrived["received"],
-                    twice=arrived["twice"],
-                    gap_ms=gap_s * 1000,
-                )
-            )
+            flows.append(_flow(received.get(flow_id, []), sent, sent["attempted"][flow_id]))
         return GroupResult(
             name=group.name,
             flows=tuple(flows),
@@ -186,6 +174,34 @@ class Traffic:
             send_errors=tuple(f"{count} x {text}" for text, count in sent["errors"].items()),
             late_ms=sent["late_s"] * 1000,
         )
+
+
+def _flow(places: list[Any], sent: Any, attempted: int) -> FlowResult:
+    """Put together what one flow was at every place it came to."""
+    if not places:
+        return FlowResult(attempted=attempted, received=0, twice=0, gap_ms=math.inf)
+    places = sorted(places, key=lambda arrived: float(arrived["first"]))
+    gaps = [_gap_of_all(arrived, places) for arrived in places]
+    end = float(sent["start"])
+    for arrived in places:
+        gaps.append(arrived["first"] - end)
+        end = max(end, arrived["last"])
+    gaps.append(sent["end"] - end)
+    return FlowResult(
+        attempted=attempted,
+        received=sum(arrived["received"] for arrived in places),
+        twice=sum(arrived["twice"] for arrived in places),
+        gap_ms=max(gaps) * 1000,
+    )
+
+
+def _gap_of_all(arrived: Any, places: list[Any]) -> float:
+    """Return what is left of one place's longest gap, in seconds, where another had the flow."""
+    start, end = arrived["gap_at"], arrived["gap_at"] + arrived["gap_s"]
+    for other in places:
+        if other is not arrived and start < other["first"] and other["last"] < end:
+            return float(max(other["first"] - start, end - other["last"]))
+    return float(arrived["gap_s"])
 
 
 def _finite(milliseconds: float) -> float | str:

@@ -104,6 +104,9 @@ class Tors:
                 ]
             yield node
         finally:
+            # The kernel takes links out with a namespace, but not before its last process is gone.
+            for namespace in self.namespaces:
+                namespace.run(["ip", "link", "delete", "node"], check=False)
             node.close()
 
     def _address(self, namespace: Namespace, link: str, address: str) -> None:

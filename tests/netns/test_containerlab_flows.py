@@ -120,3 +120,28 @@ def test_pings_count_each_address(pair: tuple[Namespace, Namespace]) -> None:
     left, _ = pair
     good, also, bad = ping_all(left, ["10.9.0.2", "fd00:9::2", "10.9.0.77"])
     assert (good.lost, also.lost, bad.lost) == (0, 0, 3)
+
+
+def test_a_flow_that_moves_between_two_places_of_one_address_is_counted_at_both(
+    pair: tuple[Namespace, Namespace], make_namespace: Callable[[str], Namespace]
+) -> None:
+    left, right = pair
+    third = make_namespace("third")
+    join(left, "eth1", third, "eth0")
+    for namespace, link, number in ((left, "eth1", 1), (third, "eth0", 2)):
+        namespace.run(["ip", "addr", "add", f"10.8.0.{number}/24", "dev", link])
+    for namespace in (right, third):
+        namespace.run(["ip", "addr", "add", "10.7.0.1/32", "dev", "lo"])
+    left.run(["ip", "route", "add", "10.7.0.1", "via", "10.9.0.2"])
+    shared = Group(name="shared", source=left, target=right, also=(third,), address="10.7.0.1")
+    with Traffic([shared]) as traffic:
+        traffic.go()
+        time.sleep(0.3)
+        left.run(["ip", "route", "replace", "10.7.0.1", "via", "10.8.0.2"])
+        time.sleep(0.3)
+        left.run(["ip", "route", "replace", "10.7.0.1", "via", "10.9.0.2"])
+        time.sleep(0.3)
+        (result,) = traffic.stop()
+    assert result.faults() == ()
+    assert (result.lost, sum(flow.twice for flow in result.flows)) == (0, 0)
+    assert result.worst_gap_ms < 250

@@ -92,7 +92,7 @@ class Podroute:
 
 
 class Bird:
-    """BIRD 2."""
+    """BIRD 2; it follows the carrier of its links, which it does only if told to."""
 
     name = "bird"
 
@@ -112,7 +112,8 @@ class Bird:
         ]
         lines += [
             f"protocol bgp tor{i} {{ local as {ASN}; neighbor {tor_address(family, i)} as {asn};"
-            f" connect delay time 1; ipv{family} {{ import filter pods; export none; }}; }}"
+            f" connect delay time 1; check link yes;"
+            f" ipv{family} {{ import filter pods; export none; }}; }}"
             for i, asn in enumerate(TOR_ASNS, 1)
         ]
         namespace.run(["tee", "/run/bird.conf"], input="\n".join(lines) + "\n")
