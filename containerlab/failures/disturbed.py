@@ -62,6 +62,7 @@ def _flushed(commands: tuple[tuple[str, ...], ...]) -> Callable[[Scene], Outcome
 def _flushed_alone(scene: Scene) -> Outcome:
     """Do the same without an agent."""
     host = scene.fabric.hosts[0]
+    scene.graceful(on=True)
     host.agent.terminate()
 
     def breaking() -> None:
@@ -142,6 +143,7 @@ def _ping_unused_in_a_loop(scene: Scene) -> Outcome:
     """Do so without the own CIDRs' routes, on a node whose default route points to the ToR."""
     host = scene.fabric.hosts[0]
     defaults = (("-4", "10.0.1.2"), ("-6", "fd00:0:1::2"))
+    scene.graceful(on=True)
     host.agent.terminate()
     for cidr in map(str, host.pod_cidrs):
         host.node.run(["ip", "route", "delete", "unreachable", cidr])

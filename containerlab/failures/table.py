@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from containerlab.failures import (
+    advertised,
     daemons,
     disturbed,
     mtu,
@@ -17,7 +18,7 @@ from containerlab.failures import (
 from containerlab.failures.scenario import Outcome, Scenario, Tried
 from containerlab.failures.scene import Scene
 
-_MODULES = (daemons, silence, reboot, tors, disturbed, node, mtu)
+_MODULES = (daemons, silence, reboot, tors, disturbed, node, mtu, advertised)
 SCENARIOS: tuple[Scenario, ...] = tuple(
     sorted(
         (scenario for module in _MODULES for scenario in module.SCENARIOS),

@@ -5,6 +5,7 @@ A lab comes up in five steps, each for all nodes before the next: the nodes' own
 network namespaces directly; the root namespace never sees them.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,8 @@ from containerlab.netlab.topology import Bind, Endpoint, Link, NodeSpec, Topolog
 PRIVATE_TREES = (PurePosixPath("/etc"), PurePosixPath("/opt"), PurePosixPath("/var"))
 
 PROGRAMS = ("bash", "install", "ip", "nft", "nsenter", "unshare")
+
+FIRST_INDEX = 101  # of link ends; devices that come with a namespace have small ones
 
 # Nothing of the runner's own environment reaches a node, as in a container.
 BASE_ENV = {
@@ -99,11 +102,15 @@ def render_create_batch(plan: LabPlan, node: str, pids: Mapping[str, int]) -> st
     """Return the `ip -batch` text that makes, inside `node`, the links whose first end is there.
 
     To be run in the node's network namespace but in the root pid namespace, where `pids` hold.
+
+    No two ends of the lab have the same interface index: the kernel takes a veth whose peer has its
+    own number for a device without one (dev_get_iflink), and then tells of a lost carrier up to a
+    second late if any other link of the machine changed in the last (linkwatch_urgent_event).
     """
     lines = [
-        f"link add name {link.a.interface} mtu {link.mtu} type veth"
-        f" peer name {link.b.interface} mtu {link.mtu} netns {pids[link.b.node]}"
-        for link in plan.links
+        f"link add name {link.a.interface} index {first} mtu {link.mtu} type veth"
+        f" peer name {link.b.interface} index {first + 1} mtu {link.mtu} netns {pids[link.b.node]}"
+        for first, link in zip(itertools.count(FIRST_INDEX, 2), plan.links, strict=False)
         if link.a.node == node
     ]
     return "".join(f"{line}\n" for line in lines)

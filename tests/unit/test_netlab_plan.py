@@ -59,11 +59,13 @@ def test_an_image_stands_for_a_service(image: str, service: object) -> None:
 def test_links_are_made_between_the_nodes_by_pid(plan: LabPlan) -> None:
     pids = {"r": 10, "x": 11, "y": 12}
     assert render_create_batch(plan, "r", pids) == (
-        "link add name eth1 mtu 1500 type veth peer name eth0 mtu 1500 netns 11\n"
+        "link add name eth1 index 101 mtu 1500 type veth"
+        " peer name eth0 index 102 mtu 1500 netns 11\n"
     )
     assert render_create_batch(plan, "x", pids) == ""
     assert render_create_batch(plan, "y", pids) == (
-        "link add name eth0 mtu 9000 type veth peer name eth2 mtu 9000 netns 10\n"
+        "link add name eth0 index 103 mtu 9000 type veth"
+        " peer name eth2 index 104 mtu 9000 netns 10\n"
     )
 
 
