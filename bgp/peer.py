@@ -78,6 +78,7 @@ class PeerSettings:
     ttl_security_hops: int | None = None
     """GTSM (RFC 5082): what comes from farther than so many hops is dropped; 1 is the link."""
     passive: bool = False
+    """Wait for the peer, at `local_address` and `port`, and never dial."""
     allow_own_asn: int = 0
     """How often our own AS may stand in the AS path of what the peer announces."""
     max_prefixes: MaxPrefixes = field(default_factory=MaxPrefixes)
@@ -159,6 +160,18 @@ class SpeakerConfig:
                 if value in seen:
                     raise PeerError(peer.name, *_twice(name, value))
                 seen.add(value)
+        self._check_listening()
+
+    def _check_listening(self) -> None:
+        """Refuse what one listening socket cannot do: its TTL is checked for all its peers."""
+        hops: dict[object, int | None] = {}
+        for peer in self.peers:
+            where = (peer.local_address, peer.port)
+            if peer.passive and hops.setdefault(where, peer.ttl_security_hops) != (
+                peer.ttl_security_hops
+            ):
+                reason = "passive peers at one local_address and port must have the same"
+                raise PeerError(peer.name, "ttl_security", reason)
 
     @property
     def running(self) -> tuple[PeerSettings, ...]:

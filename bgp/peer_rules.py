@@ -20,6 +20,8 @@ MAX_RESTART_TIME_S = 4095
 MAX_PORT = 65535
 DEFAULT_PORT = 179
 MAX_TTL = 255
+LOWEST_FREE_PORT = 1024
+"""Below it, listening takes CAP_NET_BIND_SERVICE."""
 MAX_OWN_ASNS = 10
 """How often at most our own AS may stand in a path, if asked for."""
 INTERFACE_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,14}")
@@ -79,7 +81,11 @@ def rules(peer: PeerSettings) -> tuple[Rule, ...]:
             peer.multihop_ttl is not None and not 1 <= peer.multihop_ttl <= MAX_TTL,
             f"not in 1..{MAX_TTL}",
         ),
-        ("passive", peer.passive, "not supported: the speaker only dials"),
+        (
+            "passive",
+            peer.passive and (local is None or peer.interface is not None),
+            "needs local_address, the address to listen at",
+        ),
         *_transport_rules(peer),
     )
 

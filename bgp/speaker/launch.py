@@ -25,6 +25,9 @@ DEFAULT_UID = 61179
 
 _SYSTEM_PYTHONS = (Path("/usr/bin/python3"), Path("/usr/local/bin/python3"))
 """ExaBGP runs on any Python from 3.8 on; ours may be out of reach of the speaker's user."""
+_CAPABILITY_SETS = (("inh", "caps"), ("ambient", "caps"), ("bounding", "set"))
+_NET_BIND_SERVICE = 10
+"""linux/capability.h"""
 _RELAY = Path(__file__).with_name("relay.py")
 _LAUNCHER = Path(__file__).with_name("launcher")
 
@@ -42,6 +45,9 @@ class SpeakerProcessSettings:
     uid: int = DEFAULT_UID
     gid: int = DEFAULT_UID
     receive: Receive = Receive.AUTO
+    low_ports: bool = False
+    """Whether the speaker may listen below port 1024, for passive peers: CAP_NET_BIND_SERVICE,
+    its only one, and as every other for as long as it runs."""
     heartbeat_s: float = 1.0
     """How often the speaker is asked for a sign of life."""
 
@@ -118,14 +124,14 @@ class Installation:
 
         setpriv sets the parent death signal after the user change (which clears it).
         """
+        keep = ",+net_bind_service" if settings.low_ports else ""
         return (
             "setpriv",
             f"--reuid={settings.uid}",
             f"--regid={settings.gid}",
             "--clear-groups",
             "--no-new-privs",
-            "--inh-caps=-all",
-            "--bounding-set=-all",
+            *(f"--{kind}-{word}=-all{keep}" for kind, word in _CAPABILITY_SETS),
             "--pdeathsig=KILL",
             "--",
             str(self.python),
@@ -185,6 +191,13 @@ def _known_user() -> str:
         return pwd.getpwuid(0).pw_name
     except KeyError:
         raise LaunchError("user 0 has no entry in /etc/passwd, which ExaBGP needs") from None
+
+
+def may_bind_low_ports() -> bool:
+    """Tell whether this process could let the speaker listen below port 1024."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    held = int(fields["CapPrm"], 16) & int(fields["CapBnd"], 16)
+    return bool(held >> _NET_BIND_SERVICE & 1)
 
 
 def share(file: Path | int, gid: int) -> None:

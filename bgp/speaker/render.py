@@ -60,7 +60,9 @@ def _peer(config: SpeakerConfig, peer: PeerSettings) -> str:
     if peer.link is not None:
         # A plain word: PeerSettings has checked it.
         lines.append(f"    source-interface {peer.link};")
-    if peer.port != DEFAULT_PORT:
+    if peer.passive:
+        lines += ["    passive true;", f"    listen {peer.port};"]
+    elif peer.port != DEFAULT_PORT:
         lines.append(f"    connect {peer.port};")
     if peer.multihop_ttl is not None:
         lines.append(f"    outgoing-ttl {peer.multihop_ttl};")

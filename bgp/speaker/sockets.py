@@ -16,18 +16,22 @@ _LISTEN = "0A"
 
 
 def unacknowledged_bytes(table: str, remotes: AbstractSet[tuple[IPAddress, int]]) -> int:
-    """Sum up the send queues of the connections to these addresses and ports.
+    """Sum up the send queues of the connections with these addresses, over these ports.
 
-    `table` is the content of /proc/<pid>/net/tcp or tcp6; lines that cannot be read count 0.
+    The port is the far end's or, of a peer that dialled us, ours. `table` is the content of
+    /proc/<pid>/net/tcp or tcp6; lines that cannot be read count 0.
     """
     total = 0
     for line in table.splitlines()[1:]:
         fields = line.split()
         try:
-            remote, state, queues = fields[2], fields[3], fields[4]
-            if state != _LISTEN and _endpoint(remote) in remotes:
+            local, remote, state, queues = fields[1:5]
+            if state == _LISTEN:
+                continue
+            address, port = _endpoint(remote)
+            if {(address, port), (address, _endpoint(local)[1])} & remotes:
                 total += int(queues.partition(":")[0], 16)
-        except (IndexError, ValueError):
+        except ValueError:
             continue
     return total
 

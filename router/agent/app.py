@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bgp.speaker.launch import may_bind_low_ports
 from bgp.speaker.process import Speaker, SpeakerProcessSettings
 from router.agent.api import LocalApi
 from router.agent.bfd_link import BfdLink
@@ -118,12 +119,14 @@ def run_router(options: Options) -> int:
         bfd = BfdLink(options.run_dir / "bfd" / "control.sock", wake)
         # After the speaker: its connections go first, then BFD says goodbye if we leave for good.
         stack.callback(lambda: bfd.close(leaving=control.withdrawn is not None))
+        low_ports = settings.listens_low and may_bind_low_ports()
         speaker = Speaker(
             SpeakerProcessSettings(
                 run_dir=options.run_dir / "speaker",
                 uid=settings.speaker_uid,
                 gid=settings.speaker_gid,
                 receive=settings.speaker_receive,
+                low_ports=low_ports,
             ),
             wake,
         )
@@ -146,6 +149,7 @@ def run_router(options: Options) -> int:
                 metrics=Metrics(learned=LEARNED_METRIC, default=LEARNED_DEFAULT_METRIC),
                 resumed=node_file.exists(),
                 expects_pod_cidrs=cluster is not None,
+                low_ports=low_ports,
             ),
         )
         control.agent = agent

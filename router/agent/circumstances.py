@@ -16,3 +16,5 @@ class Circumstances:
     """An agent ran before us since boot."""
     expects_pod_cidrs: bool = False
     """A node without pod CIDRs is not ready: cluster mode."""
+    low_ports: bool = True
+    """The speaker may listen below port 1024, for passive peers."""

@@ -72,7 +72,7 @@ class RouteAgent:
             at=at,
             waiting=settings.waiting,
         )
-        self.holds = Holds(settings.peers)
+        self.holds = Holds(settings.peers, low_ports=circumstances.low_ports)
         self.forwarding = Forwarding(
             shells.fib, self.rib, circumstances.metrics, settings.node_addresses
         )

@@ -17,6 +17,7 @@ from bgp.ending import Ending
 from bgp.event import SessionUp, Updated
 from bgp.limits import LimitAction
 from bgp.peer import PeerId, PeerSettings
+from bgp.peer_rules import LOWEST_FREE_PORT
 
 _log = logging.getLogger(__name__)
 _BAD_AS_RETRY_S: Final = 60
@@ -51,8 +52,12 @@ class Hold:
 class Holds:
     """All peers that are kept down."""
 
-    def __init__(self, peers: tuple[PeerSettings, ...]) -> None:
-        """Begin with what the configuration says."""
+    def __init__(self, peers: tuple[PeerSettings, ...], *, low_ports: bool = True) -> None:
+        """Begin with what the configuration says.
+
+        Without `low_ports` the speaker that runs cannot listen below port 1024.
+        """
+        self._low_ports = low_ports
         self._peers = {peer.name: peer for peer in peers}
         self._held: dict[PeerId, Hold] = {}
 
@@ -68,13 +73,24 @@ class Holds:
     def of(self, peer: PeerId) -> Hold | None:
         """Return why the peer is kept down, None if it is not."""
         settings = self._peers.get(peer)
-        if settings is None or settings.is_enabled:
-            return self._held.get(peer)
+        if settings is None:
+            return None
+        if settings.is_enabled:
+            return self._held.get(peer) or self._deaf(settings)
         if settings.disabled:
             return Hold(kind=Kind.DISABLED, reason=settings.disabled, ending=Ending.removed())
         text = settings.shutdown or ""
         reason = "shut down in the configuration" + (f": {text}" if text else "")
         return Hold(kind=Kind.SHUTDOWN, reason=reason, ending=Ending.shutdown(text))
+
+    def _deaf(self, peer: PeerSettings) -> Hold | None:
+        if self._low_ports or not peer.passive or peer.port >= LOWEST_FREE_PORT:
+            return None
+        reason = (
+            f"the speaker runs without the right to listen at port {peer.port}: it gets it when the"
+            " agent starts with a passive peer in its configuration, and CAP_NET_BIND_SERVICE"
+        )
+        return Hold(kind=Kind.DISABLED, reason=reason, ending=Ending.removed())
 
     def endings(self) -> Mapping[PeerId, Ending]:
         """Return what `SpeakerConfig.kept_down` needs."""

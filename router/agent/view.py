@@ -13,7 +13,7 @@ from typing import Any, Final
 from bgp.nlri import IPV4, Prefix
 from bgp.path import Path
 from bgp.peer import PeerSettings
-from bgp.session import Session
+from bgp.session import Session, State
 from router.agent.core import RouteAgent
 from router.agent.holds import describe
 from router.config.settings import WaitingPeer
@@ -128,7 +128,7 @@ def _peer(agent: RouteAgent, settings: PeerSettings, session: Session, at: float
         "remote_asn": _remote_asn(settings, session),
         "local_asn": settings.local_asn,
         "interface": settings.interface,
-        "state": hold.kind.value if hold else session.state.value,
+        "state": hold.kind.value if hold else _state(settings, session),
         "reason": describe(hold, agent.turned_at) if hold else None,
         "since": _time(session.since),
         "for_s": round(max(0.0, at - session.since), 1),
@@ -147,6 +147,12 @@ def _peer(agent: RouteAgent, settings: PeerSettings, session: Session, at: float
         "last_down_at": _time(session.last_down_at),
         "times_down": session.times_down,
     }
+
+
+def _state(settings: PeerSettings, session: Session) -> str:
+    """Return the state; waiting for a peer to dial is Active (RFC 4271 section 8.2.2)."""
+    waits = settings.passive and session.state is State.CONNECT
+    return "active" if waits else session.state.value
 
 
 def _remote_asn(settings: PeerSettings, session: Session) -> int | str:

@@ -18,6 +18,7 @@ from router.config import words
 from router.config.document import ConfigError, Section, read_document
 from router.config.layers import Layers, note_problems, read_layers
 from router.config.peers import PeerDefaults, PeerReader
+from router.config.router_id import hashed_router_id
 from router.config.settings import AgentSettings
 from router.config.surroundings import Surroundings, no_secrets
 from router.model.link import Address
@@ -28,7 +29,6 @@ from router.reconcile.readiness import ReadinessSettings
 DEFAULT_SPEAKER_UID: Final = 61179
 """Outside the ranges that Debian and systemd hand out by themselves."""
 _MAX_RESTART_S: Final = 4095
-_NOWHERE: Final = IPv4Address(0)
 
 
 def load_settings(text: str, *, source: str, surroundings: Surroundings) -> AgentSettings:
@@ -70,9 +70,12 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         surroundings=surroundings,
     )
     layers.of("peers")
+    name = _node_name(top, surroundings)
+    # Of the Node object, where there is one: a name may come back on another machine.
+    identity = surroundings.node.uid if surroundings.node is not None else name
     settings = AgentSettings(
-        node=_node_name(top, surroundings),
-        router_id=_router_id(layers, addresses),
+        node=name,
+        router_id=_router_id(layers, addresses, identity),
         local_asn=local_asn,
         node_addresses=addresses,
         pod_cidrs=layers.of("pod_cidrs").values("pod_cidrs", words.prefix)
@@ -156,12 +159,11 @@ def _readiness(section: Section) -> ReadinessSettings:
     )
 
 
-def _router_id(layers: Layers, addresses: tuple[Address, ...]) -> IPv4Address:
+def _router_id(layers: Layers, addresses: tuple[Address, ...], identity: str) -> IPv4Address:
+    """Return the one given, else the first IPv4 node address, else a hash of the identity."""
     section = layers.of("router_id")
     first = next((a for a in addresses if isinstance(a, IPv4Address)), None)
-    if first is None and not section.has("router_id"):
-        section.problem("is required when node_addresses has no IPv4 address", None, "router_id")
-    return section.value("router_id", words.ipv4, first or _NOWHERE)
+    return section.value("router_id", words.ipv4, first or hashed_router_id(identity))
 
 
 def _mtu(layers: Layers) -> int | None:

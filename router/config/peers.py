@@ -123,6 +123,7 @@ class PeerReader:
             "local_address": item.value("local_address", words.address, local_address),
             "source_interface": item.value("source_interface", words.word, None),
             "port": item.value("port", words.integer(1, 65535), 179),
+            "passive": item.value("passive", words.boolean, False),
             "multihop_ttl": item.value("multihop_ttl", words.integer(1, 255), None),
             "ttl_security_hops": item.value("ttl_security", ttl_security, None),
             "allow_own_asn": item.value("allow_own_asn", words.integer(0, MAX_OWN_ASNS), 0),

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from bgp.nlri import Prefix
 from bgp.peer import PeerSettings, Receive
+from bgp.peer_rules import LOWEST_FREE_PORT
 from bgp.policy import AcceptRule, ImportPolicy, cluster_rule
 from router.model.link import Address
 from router.reconcile.drain import DrainSettings
@@ -85,6 +86,11 @@ class AgentSettings:
     def enabled_peers(self) -> tuple[PeerSettings, ...]:
         """The peers that shall have a session."""
         return tuple(peer for peer in self.peers if peer.is_enabled)
+
+    @property
+    def listens_low(self) -> bool:
+        """Whether a peer is waited for at a port below 1024."""
+        return any(peer.passive and peer.port < LOWEST_FREE_PORT for peer in self.peers)
 
     @property
     def sessions_wanted(self) -> int:

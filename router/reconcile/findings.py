@@ -32,25 +32,28 @@ def findings(
         if peer.name in kept_down:
             continue
         if not session.is_established:
-            found.append(f"{peer.name} is not established: {_why_down(peer, session)}")
+            found.append(f"{peer.name} is not established: {_why_down(peer, session, links)}")
         if far := _is_unexpectedly_far(peer, links):
             found.append(f"{peer.name}: {far}")
         found += _looped(peer, rib, own)
     return found
 
 
-def _why_down(peer: PeerSettings, session: Session) -> str:
+def _why_down(peer: PeerSettings, session: Session, links: Links) -> str:
     if session.state is State.IDLE:
         return "the speaker does not run"
     if session.last_attempt:
         return session.last_attempt
     before = f"{session.last_down}; since then " if session.last_down else ""
-    return before + _silence(peer)
+    return before + _silence(peer, links)
 
 
-def _silence(peer: PeerSettings) -> str:
+def _silence(peer: PeerSettings, links: Links) -> str:
     if peer.passive:
-        return "it has not connected, and we only listen"
+        where = f"{peer.local_address} port {peer.port}"
+        if peer.local_address is not None and not links.holds(peer.local_address):
+            where += ", which no link of this node has"
+        return f"it has not connected, and we only listen, at {where}"
     what = f"{_SILENT} at {peer.address} port {peer.port}: it does not listen, or is filtered"
     if peer.password is not None:
         what += ", or the MD5 passwords differ"

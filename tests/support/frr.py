@@ -78,6 +78,10 @@ class Frr:
             for prefix, paths in shown.get("routes", {}).items()
         }
 
+    def table(self, family: str) -> set[str]:
+        """Return the prefixes in the BGP table, as the import policy leaves them."""
+        return set(self._json(f"show bgp {family} unicast json").get("routes", {}))
+
     def next_hops(self, family: str, address: str, prefix: str) -> list[str]:
         """Return the global next hops of what the neighbor announced of a prefix."""
         shown = self._json(f"show bgp {family} unicast neighbors {address} routes json")

@@ -89,8 +89,8 @@ def test_the_host_name_stands_in_for_the_node() -> None:
             "config.yaml: line 14: peers[1].hold_time: unknown key; did you mean 'hold_time_s'?"
             " (known: address, allow_own_asn, bfd, connect_retry_s, families, gateway,"
             " hold_time_s, interface, keepalive_s, local_address, local_asn, max_prefixes,"
-            " multihop_ttl, name, password_file, password_secret, port, remote_asn, shutdown,"
-            " shutdown_text, source_interface, ttl_security)",
+            " multihop_ttl, name, passive, password_file, password_secret, port, remote_asn,"
+            " shutdown, shutdown_text, source_interface, ttl_security)",
             id="near-miss",
         ),
         pytest.param(
@@ -150,8 +150,11 @@ def test_no_document_at_all(text: str, expected: str) -> None:
     assert expected in "\n".join(problems(text))
 
 
-def test_ipv6_only_needs_a_router_id() -> None:
+def test_the_router_id_of_an_ipv6_only_node_is_a_hash_of_its_name() -> None:
     text = GOOD.replace('10.255.1.1, "fd00', '"fd00')
-    assert problems(text) == [
-        "config.yaml: line 1: router_id: is required when node_addresses has no IPv4 address"
-    ]
+    found = load(text).router_id
+    assert found == load(text).router_id
+    assert found != load(text.replace("node: node1", "node: node2")).router_id
+    assert load(text.replace("node: node1", "router_id: 192.0.2.1")).router_id == ip_address(
+        "192.0.2.1"
+    )

@@ -6,6 +6,7 @@ import errno
 import sys
 
 from bgp.speaker.launcher.known import why_not
+from bgp.speaker.launcher.listening import listen_with_care
 from bgp.speaker.launcher.refusal import refuse_sessions
 from bgp.speaker.launcher.takeover import take_over
 
@@ -18,6 +19,7 @@ def main() -> None:
         if mode != "stock":
             take_over(path)
         refuse_sessions()
+        listen_with_care()
     what = "NOTIFICATIONs" if mode == "stock" else "receive path and NOTIFICATIONs"
     words = f"no {what} of our own: {problem}" if problem else f"{what} of our own"
     print(f"launcher: {words}", file=sys.stderr, flush=True)

@@ -23,6 +23,13 @@ SIGNATURES = {
     "exabgp.reactor.peer:Peer.__init__": "(self, neighbor, reactor)",
     "exabgp.reactor.delay:Delay.increase": "(self)",
     "exabgp.bgp.message.open.capability.negotiated:Negotiated.validate": "(self, neighbor)",
+    "exabgp.reactor.listener:Listener._new_socket": "(self, ip)",
+    "exabgp.reactor.listener:Listener._listen": (
+        "(self, local_ip, peer_ip, local_port, use_md5, md5_base64, ttl_in)"
+    ),
+    "exabgp.reactor.listener:Listener._connected": "(self)",
+    "exabgp.reactor.network.tcp:set_sending_ttl": "(io, afi, ip, value)",
+    "exabgp.reactor.loop:Reactor._listen_for_neighbors": "(self)",
     "exabgp.reactor.loop:Reactor.established_peers": "(self)",
     "exabgp.bgp.message.notification:Notify.__init__": "(self, code, subcode, data=None)",
 }
