@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -282,14 +281,6 @@ def test_a_file_cannot_name_secrets_without_an_api() -> None:
     settings = load_settings(text, source="file", surroundings=surroundings)
     assert settings.enabled_peers == ()
     assert "no API server" in settings.peers[0].disabled
-
-
-def test_the_router_id_of_an_ipv6_only_node_is_a_hash_of_its_uid() -> None:
-    def of(uid: str, name: str = "node1") -> object:
-        six = tuple(a for a in VIEW.addresses if a.version == 6)
-        return load(CONFIG, view=replace(VIEW, uid=uid, name=name, addresses=six)).router_id
-
-    assert of("a") == of("a", "node2") != of("b")
 
 
 def test_readiness_is_configurable() -> None:
