@@ -124,5 +124,5 @@ def test_a_foreign_default_route_goes_first(fabric: RunningFabric) -> None:
 
 
 def test_a_node_that_leaves_is_gone_everywhere(fabric: RunningFabric) -> None:
-    fabric.check_withdrawal("node3")
+    fabric.check_withdrawal("node3", seen_by="node1")
     wait_ways_out(fabric, "eth1", "eth2")

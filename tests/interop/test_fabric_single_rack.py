@@ -39,4 +39,4 @@ def test_packets_between_nodes_do_not_pass_the_tors_routed_interface(
 
 
 def test_a_node_that_leaves_is_gone_everywhere(fabric: RunningFabric) -> None:
-    fabric.check_withdrawal("node3")
+    fabric.check_withdrawal("node3", seen_by="node1")

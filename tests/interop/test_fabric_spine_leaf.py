@@ -97,7 +97,7 @@ def test_the_loss_of_a_spine_is_survived(fabric: RunningFabric) -> None:
 
 
 def test_a_node_that_leaves_is_gone_everywhere(fabric: RunningFabric) -> None:
-    fabric.check_withdrawal("node12")
+    fabric.check_withdrawal("node12", seen_by="node22")
 
 
 @pytest.mark.parametrize("tor", ["tor1a", "tor2b"])

@@ -153,21 +153,29 @@ class RunningFabric:
                             name=name, asker=asker, address=pod.address(family), expected=own
                         )
 
-    def check_withdrawal(self, name: str, *, deadline_s: float = 5) -> None:
-        """`podroute stop --withdraw` on a node takes its pod CIDRs out of every other kernel."""
+    def check_withdrawal(self, name: str, *, seen_by: str, deadline_s: float = 5) -> None:
+        """`podroute stop --withdraw` on a node takes its pod CIDRs out of every other kernel.
+
+        *seen_by*: the node whose pod sends to the leaving node's pod meanwhile and must lose
+        packets, the control for "nothing lost" elsewhere.
+        """
         leaving = self.host(name)
-        said = leaving.podroute("stop", "--withdraw")
-        leaving.agent.wait_ended("stop --withdraw")
         others = [host.node for host in self.hosts if host is not leaving] + list(self.routers)
+
+        def leave() -> None:
+            leaving.podroute("stop", "--withdraw")
+            leaving.agent.wait_ended("stop --withdraw")
 
         def gone() -> bool:
             left = [
                 f"{n.name}: {c}" for n in others for c in leaving.pod_cidrs if usable_legs(n, c)
             ]
             if left:
-                raise NotYetError(f"{left} after {said!r}")
+                raise NotYetError(str(left))
             return True
 
+        source, target = self.host(seen_by).pods[0], leaving.pods[0]
+        assert self.lost_while(source, target, leave, s=1) > 0
         wait_until(gone, deadline_s=deadline_s, what=f"{name}'s routes gone everywhere")
         leaving.agent.start()
         self.wait_whole()
