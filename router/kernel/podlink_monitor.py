@@ -10,7 +10,6 @@ source, before Linux 6.7 without a notification; so that the sign is the address
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import socket
 import struct
@@ -24,6 +23,17 @@ from router.kernel.message import messages
 from router.kernel.podlink_listing import RTM_NEWLINK, parse_address, parse_route
 from router.kernel.podlink_wire import RTM_DELLINK
 from router.kernel.protocols import RouteProtocol
+from router.kernel.socket_filter import (
+    DROP,
+    JUMP_EQUAL,
+    JUMP_SET,
+    LOAD_BYTE,
+    LOAD_HALF,
+    TAKE,
+    Instruction,
+    attach_filter,
+    swapped_half,
+)
 
 _GROUPS: Final = 0x1 | 0x4 | 0x10 | 0x40 | 0x100 | 0x400
 """RTMGRP_LINK, _NEIGH, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE
@@ -36,12 +46,10 @@ _RTM_DELNEIGH: Final = 29
 _NDM_TYPE_OFFSET: Final = 11
 _RTN_UNICAST: Final = 1
 _IFF_UP: Final = 0x1
-_SO_ATTACH_FILTER: Final = 26
 _SO_RCVBUFFORCE: Final = 33
 _RECEIVE_BUFFER_BYTES: Final = 8 * 1024 * 1024
 _RECEIVE_BYTES: Final = 64 * 1024
 _FAMILY_AND_INDEX: Final = struct.Struct("=BxxxI")
-_BPF_INSTRUCTION: Final = struct.Struct("=HBBI")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,19 +78,12 @@ class LinkMonitor:
             )
             with contextlib.suppress(PermissionError):
                 self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
-            self._attach_filter()
+            # An ADD makes six other notifications, a fabric thousands.
+            attach_filter(self._socket, _filter())
             self._socket.bind((0, _GROUPS))
             self._socket.setblocking(False)
         except OSError as error:
             raise KernelError(error.errno or errno.EIO, "open the link monitor") from error
-
-    def _attach_filter(self) -> None:
-        """Drop the rest in the kernel: an ADD makes six other notifications, a fabric thousands."""
-        program = b"".join(_BPF_INSTRUCTION.pack(*instruction) for instruction in _filter())
-        instructions = ctypes.create_string_buffer(program)
-        count = len(program) // _BPF_INSTRUCTION.size
-        header = struct.pack("@HP", count, ctypes.addressof(instructions))
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, header)
 
     def fileno(self) -> int:
         """Return the socket's descriptor."""
@@ -133,35 +134,29 @@ def _sort_in(heard: Heard, kind: int, payload: bytes) -> None:
         heard.up.append(index)
 
 
-def _filter() -> tuple[tuple[int, int, int, int], ...]:
-    """Return the socket filter: (operation, skip if true, skip if false, value) each.
+def _filter() -> tuple[Instruction, ...]:
+    """Return what makes the kernel drop the rest.
 
     Taken: RTM_DELLINK, RTM_DELNEIGH, RTM_NEWADDR, RTM_DELADDR, RTM_DELROUTE of our protocol, and
     RTM_NEWLINK where IFF_UP is set and has changed (ifi_flags, ifi_change).
     """
-    half, byte = 0x28, 0x30  # BPF_LD|BPF_H|BPF_ABS, BPF_LD|BPF_B|BPF_ABS
-    equal, any_bit, give = 0x15, 0x45, 0x06  # BPF_JMP|JEQ|K, BPF_JMP|JSET|K, BPF_RET|K
     # Offsets count from the netlink header (16 bytes). Numbers are in host order, the filter
     # loads in network order; so the byte with a number's lowest bits is another on each.
     lowest = 0 if sys.byteorder == "little" else 3
     return (
-        (half, 0, 0, 4),
-        (equal, 11, 0, _swapped(RTM_DELLINK)),
-        (equal, 10, 0, _swapped(_RTM_DELNEIGH)),
-        (equal, 9, 0, _swapped(_RTM_NEWADDR)),
-        (equal, 8, 0, _swapped(_RTM_DELADDR)),
-        (equal, 5, 0, _swapped(_RTM_DELROUTE)),
-        (equal, 0, 7, _swapped(RTM_NEWLINK)),
-        (byte, 0, 0, 28 + lowest),
-        (any_bit, 0, 5, _IFF_UP),
-        (byte, 0, 0, 24 + lowest),
-        (any_bit, 2, 3, _IFF_UP),
-        (byte, 0, 0, 21),
-        (equal, 0, 1, RouteProtocol.POD),
-        (give, 0, 0, 0xFFFFFFFF),
-        (give, 0, 0, 0),
+        (LOAD_HALF, 0, 0, 4),
+        (JUMP_EQUAL, 11, 0, swapped_half(RTM_DELLINK)),
+        (JUMP_EQUAL, 10, 0, swapped_half(_RTM_DELNEIGH)),
+        (JUMP_EQUAL, 9, 0, swapped_half(_RTM_NEWADDR)),
+        (JUMP_EQUAL, 8, 0, swapped_half(_RTM_DELADDR)),
+        (JUMP_EQUAL, 5, 0, swapped_half(_RTM_DELROUTE)),
+        (JUMP_EQUAL, 0, 7, swapped_half(RTM_NEWLINK)),
+        (LOAD_BYTE, 0, 0, 28 + lowest),
+        (JUMP_SET, 0, 5, _IFF_UP),
+        (LOAD_BYTE, 0, 0, 24 + lowest),
+        (JUMP_SET, 2, 3, _IFF_UP),
+        (LOAD_BYTE, 0, 0, 21),
+        (JUMP_EQUAL, 0, 1, RouteProtocol.POD),
+        TAKE,
+        DROP,
     )
-
-
-def _swapped(kind: int) -> int:
-    return int.from_bytes(struct.pack("=H", kind), "big")

@@ -13,7 +13,10 @@ from typing import Final
 
 LOAD_HALF: Final = 0x28
 LOAD_WORD: Final = 0x20
+LOAD_BYTE: Final = 0x30
 JUMP_EQUAL: Final = 0x15
+JUMP_SET: Final = 0x45
+"""Taken if any of the value's bits is set."""
 RETURN: Final = 0x06
 TAKE: Final = (RETURN, 0, 0, 0xFFFFFFFF)
 DROP: Final = (RETURN, 0, 0, 0)

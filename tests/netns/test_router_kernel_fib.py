@@ -176,6 +176,38 @@ print(json.dumps([[own.links, own.fib], [foreign.links, foreign.fib]]))
     assert foreign == [False, True]
 
 
+def test_a_full_table_of_our_own_is_not_noticed(node: Namespace) -> None:
+    """More notifications than the monitor's buffer has room for, while nobody reads them."""
+    noticed, foreign = inside(
+        node,
+        """
+import subprocess, time
+from router.kernel import route as wire
+from router.model.fib import Route
+go({"10.244.9.0/24": ((hop("10.0.0.0"),), 0)})
+group = next(iter(fib.groups))
+batch = [wire.write(Prefix(4, (20 << 24) + (i << 8), 24), Route(group, 120, 0), replace=False)
+         for i in range(30000)]
+monitor = Monitor(table.port_id, lambda: None)
+monitor._lock.acquire()
+monitor._links = monitor._fib = False
+assert not channel.batch(batch)
+monitor._lock.release()
+time.sleep(0.5)
+seen = monitor.take()
+subprocess.run("ip route del 20.0.7.0/24 proto 74".split(), check=True)
+end = time.monotonic() + 10
+after = monitor.take()
+while not after.fib and time.monotonic() < end:
+    time.sleep(0.01); after = monitor.take()
+monitor.close()
+print(json.dumps([[seen.links, seen.fib], after.fib]))
+""",
+    )
+    assert noticed == [False, False]
+    assert foreign is True
+
+
 def test_a_namespace_without_any_route_has_an_empty_fib(
     make_namespace: Callable[[str], Namespace],
 ) -> None:
