@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bgp.nlri import BITS, Prefix
@@ -24,14 +25,44 @@ class Counts:
 
 
 class Table:
-    """Adj-RIB-In of one peer and family; a prefix is in at most one of the two dicts."""
+    """Adj-RIB-In of one peer and family; a prefix is in at most one of `accepted`, `rejected`."""
 
-    __slots__ = ("accepted", "rejected", "stale")
+    __slots__ = ("accepted", "raw", "rejected", "stale")
 
     def __init__(self) -> None:
         self.accepted: dict[Prefix, Attributes] = {}
         self.rejected: dict[Prefix, tuple[Attributes, str]] = {}
+        """Attributes as they came, and the reason."""
+        self.raw: dict[Prefix, Attributes] = {}
+        """As they came, where a filter changed them; may outlive the path."""
         self.stale: set[Prefix] = set()
+
+    def store(self, prefix: Prefix, attributes: Attributes, reason: str) -> bool:
+        """Put a path where it belongs; tell whether what may be used has changed."""
+        if reason:
+            self.rejected[prefix] = (attributes, reason)
+            return self.accepted.pop(prefix, None) is not None
+        if self.rejected:
+            self.rejected.pop(prefix, None)
+        before = self.accepted.get(prefix)
+        if before is attributes or before == attributes:
+            return False
+        self.accepted[prefix] = attributes
+        return True
+
+    def as_received(self) -> Iterator[tuple[Prefix, Attributes]]:
+        """Give every path as the peer sent it."""
+        for prefix, attributes in self.accepted.items():
+            yield prefix, self.raw.get(prefix, attributes)
+        for prefix, (attributes, _) in self.rejected.items():
+            yield prefix, attributes
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.accepted.clear()
+        self.rejected.clear()
+        self.raw.clear()
+        self.stale.clear()
 
 
 def families() -> dict[int, Table]:

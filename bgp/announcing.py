@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bgp.export import PLAIN, Export, going_away
+from bgp.filtering import exporting
 from bgp.nlri import Prefix
 from bgp.peer import PeerSettings, SpeakerConfig
 
@@ -12,6 +13,8 @@ from bgp.peer import PeerSettings, SpeakerConfig
 def exports(config: SpeakerConfig, peer: PeerSettings) -> dict[Prefix, Export]:
     """Give what the peer shall have from us, sorted by prefix."""
     found = dict.fromkeys(config.networks_for(peer), PLAIN)
+    if peer.export_filter is not None:
+        found = exporting(peer.export_filter, peer, found)
     if config.going_away:
         found = {
             prefix: going_away(

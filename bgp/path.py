@@ -85,6 +85,14 @@ class Attributes:
         return self.as_path[0] if self.as_path else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preferred(Attributes):
+    """Attributes whose local preference is the operator's, and so holds for any peer.
+
+    What an external peer sends as LOCAL_PREF means nothing (RFC 4271 section 5.1.5).
+    """
+
+
 # What frozen classes do in their constructors, without the detour of object.__setattr__.
 _SET_NEXT_HOP = Attributes.__dict__["next_hop"].__set__
 _SET_AS_PATH = Attributes.__dict__["as_path"].__set__

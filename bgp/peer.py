@@ -16,6 +16,7 @@ from bgp.bfd.settings import BfdProfile
 from bgp.ending import Ending
 from bgp.ends import Ends, Remote, interface_of, remote_of
 from bgp.errors import PermanentError
+from bgp.filter import Filter
 from bgp.limits import MaxPrefixes
 from bgp.nlri import IPV4, IPV6, IPAddress, Prefix
 from bgp.peer_rules import DEFAULT_PORT, rules
@@ -86,6 +87,9 @@ class PeerSettings:
     """Kept down by the operator, who may give a text for the peer; None if not."""
     disabled: str = ""
     """Why there can be no session for now, in words; "" if nothing keeps it."""
+    import_filter: Filter | None = field(default=None, repr=False)
+    """Narrows what the guard (`policy`) lets through."""
+    export_filter: Filter | None = field(default=None, repr=False)
     bfd: BfdProfile | None = None
     """How the path is watched; the speaker does not know of it."""
 

@@ -13,9 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bgp.errors import PermanentError
+from bgp.accept_rule import AcceptRule, PolicyError
 from bgp.nlri import BITS, Prefix
 from bgp.path import Attributes
+
+__all__ = [
+    "AS_LOOP",
+    "MARTIANS",
+    "AcceptRule",
+    "ImportPolicy",
+    "PolicyError",
+    "Verdict",
+    "cluster_rule",
+]
 
 MARTIANS = tuple(
     Prefix.parse(text)
@@ -45,37 +55,6 @@ class Verdict(NamedTuple):
 
 
 ACCEPTED = Verdict(True)
-
-
-class PolicyError(PermanentError, ValueError):
-    """A rule that cannot match anything or contradicts itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptRule:
-    """Accept `prefix` and what it covers, with a length from `ge` to `le`.
-
-    Defaults: `ge` is the prefix's own length; `le` is the same as `ge`, so that a bare rule
-    means exactly that prefix. Raises PolicyError for bounds outside length..bits.
-    """
-
-    prefix: Prefix
-    ge: int | None = None
-    le: int | None = None
-
-    def __post_init__(self) -> None:
-        low, high = self.bounds
-        if not self.prefix.length <= low <= high <= BITS[self.prefix.family]:
-            raise PolicyError(
-                f"{self.prefix}: lengths {low} to {high} are not within"
-                f" {self.prefix.length} to {BITS[self.prefix.family]}"
-            )
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """Shortest and longest accepted length."""
-        low = self.prefix.length if self.ge is None else self.ge
-        return low, low if self.le is None else self.le
 
 
 class _Rule(NamedTuple):

@@ -19,8 +19,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from bgp.adjribin import Counts, Table, families
-from bgp.decision import choose
+from bgp.decision import RELAXED, Decision, Selection
 from bgp.event import EndOfRib, PeerEvent, Updated
+from bgp.intake import announce, announce_filtered, judge_again, judged_by, loop_bounds, withdraw
 from bgp.nlri import BITS, IPAddress, Prefix
 from bgp.path import Attributes, Path
 from bgp.peer import PeerId, PeerSettings
@@ -38,17 +39,27 @@ class Rejection(NamedTuple):
 class Rib:
     """All that the configured peers have told us, judged by one policy."""
 
-    def __init__(self, policy: ImportPolicy, peers: Mapping[PeerId, PeerSettings]) -> None:
+    def __init__(
+        self,
+        policy: ImportPolicy,
+        peers: Mapping[PeerId, PeerSettings],
+        selection: Selection = RELAXED,
+    ) -> None:
         self._policy = policy
         self._peers = dict(peers)
         self._tables = {peer: families() for peer in self._peers}
         self._changed: set[Prefix] = set()
         self._held: frozenset[PeerId] = frozenset()
-        self._internal: frozenset[PeerId] = frozenset()
         self._by_family: dict[int, list[tuple[PeerId, Table]]] = {}
-        self._index()
+        self._decision = Decision((), selection)
+        self._index(selection)
 
-    def reconfigure(self, policy: ImportPolicy, peers: Mapping[PeerId, PeerSettings]) -> None:
+    def reconfigure(
+        self,
+        policy: ImportPolicy,
+        peers: Mapping[PeerId, PeerSettings],
+        selection: Selection = RELAXED,
+    ) -> None:
         """Take a new policy and set of peers; paths of removed peers go, the rest is judged anew.
 
         Idempotent; equal arguments change nothing.
@@ -63,12 +74,13 @@ class Rib:
             if peers[peer].remote != self._peers[peer].remote:
                 self.drop(peer)
         changed = policy != self._policy
+        if selection != self._decision.selection:
+            self._changed |= self.prefixes()
         old, self._peers, self._policy = self._peers, dict(peers), policy
-        self._index()
+        self._index(selection)
         for peer, settings in self._peers.items():
-            if changed or (peer in old and _loop_bounds(old[peer]) != _loop_bounds(settings)):
-                for table in self._tables[peer].values():
-                    self._judge_again(table, settings)
+            if changed or (peer in old and judged_by(old[peer]) != judged_by(settings)):
+                judge_again(self._tables[peer], policy, settings, self._changed)
 
     def apply(self, event: PeerEvent) -> None:
         """Take in an UPDATE, or sweep at an End-of-RIB; any other event changes nothing.
@@ -113,9 +125,7 @@ class Rib:
         """Forget all paths of the peer, stale or not."""
         for table in self._tables.get(peer, {}).values():
             self._changed.update(table.accepted)
-            table.accepted.clear()
-            table.rejected.clear()
-            table.stale.clear()
+            table.clear()
 
     def take_changed(self) -> set[Prefix]:
         """Give the prefixes whose best paths may differ since the last call, and forget them."""
@@ -127,7 +137,7 @@ class Rib:
         paths = self.paths(prefix)
         if self._held:
             paths = tuple([path for path in paths if path.peer not in self._held])
-        return choose(paths, self._internal)
+        return self._decision.choose(paths)
 
     def next_hops(
         self, prefixes: Iterable[Prefix]
@@ -141,18 +151,20 @@ class Rib:
             family: [(p, table.accepted) for p, table in tables if p not in self._held]
             for family, tables in self._by_family.items()
         }
+        # AS paths of one standing have one length, and may differ.
+        strict = self._decision.selection.strict
         known: dict[tuple[object, ...], tuple[IPAddress, ...]] = {}
         same: dict[tuple[IPAddress, ...], tuple[IPAddress, ...]] = {}
         for prefix in prefixes:
             tables = used[prefix[0]]
             found = [accepted.get(prefix) for _, accepted in tables]
-            key = tuple([a and (a.standing or a) for a in found])
+            key = tuple(found if strict else [a and (a.standing or a) for a in found])
             hops = known.get(key)
             if hops is None:
                 paths = tuple(
                     Path(peer, a) for (peer, _), a in zip(tables, found, strict=True) if a
                 )
-                best = choose(paths, self._internal)
+                best = self._decision.choose(paths)
                 hops = tuple(path.attributes.next_hop for path in best)
                 hops = known[key] = same.setdefault(hops, hops)
             yield prefix, hops
@@ -207,8 +219,8 @@ class Rib:
         """Tell whether any path waits to be learned again."""
         return any(t.stale for tables in self._tables.values() for t in tables.values())
 
-    def _index(self) -> None:
-        self._internal = frozenset(p for p, settings in self._peers.items() if settings.is_internal)
+    def _index(self, selection: Selection) -> None:
+        self._decision = Decision(self._peers.values(), selection)
         self._by_family = {
             family: [(peer, self._tables[peer][family]) for peer in sorted(self._peers)]
             for family in BITS
@@ -219,73 +231,15 @@ class Rib:
         if settings is None:
             return
         tables = self._tables[event.peer]
+        take = announce if settings.import_filter is None else announce_filtered
         for attributes, announced, withdrawn in event.changes:
             if withdrawn:
-                self._withdraw(tables, withdrawn)
+                withdraw(tables, withdrawn, self._changed)
             if announced and attributes is not None:
-                self._announce(tables, attributes, announced, settings)
-
-    def _withdraw(self, tables: Mapping[int, Table], withdrawn: Iterable[Prefix]) -> None:
-        for prefix in withdrawn:
-            table = tables[prefix[0]]
-            if table.accepted.pop(prefix, None) is not None:
-                self._changed.add(prefix)
-                table.stale.discard(prefix)
-            else:
-                table.rejected.pop(prefix, None)
-
-    def _announce(
-        self,
-        tables: Mapping[int, Table],
-        attributes: Attributes,
-        announced: Iterable[Prefix],
-        settings: PeerSettings,
-    ) -> None:
-        judge = self._policy.judge(attributes, *_loop_bounds(settings))
-        changed = self._changed
-        for prefix in announced:
-            table = tables[prefix[0]]
-            reason = judge(prefix)
-            if reason or table.rejected:
-                self._store(table, prefix, attributes, reason or None)
-            else:
-                before = table.accepted.get(prefix)
-                if before is not attributes and before != attributes:
-                    table.accepted[prefix] = attributes
-                    changed.add(prefix)
-            if table.stale:
-                table.stale.discard(prefix)
-
-    def _store(
-        self, table: Table, prefix: Prefix, attributes: Attributes, reason: str | None
-    ) -> None:
-        if reason is None:
-            before = table.accepted.get(prefix)
-            if before is not attributes and before != attributes:
-                table.accepted[prefix] = attributes
-                self._changed.add(prefix)
-            if table.rejected:
-                table.rejected.pop(prefix, None)
-        else:
-            if table.accepted.pop(prefix, None) is not None:
-                self._changed.add(prefix)
-            table.rejected[prefix] = (attributes, reason)
+                judge = self._policy.judge(attributes, *loop_bounds(settings))
+                take(tables, attributes, announced, judge, settings, self._changed)
 
     def _remove(self, table: Table, prefixes: set[Prefix]) -> None:
         for prefix in prefixes:
             del table.accepted[prefix]
         self._changed |= prefixes
-
-    def _judge_again(self, table: Table, settings: PeerSettings) -> None:
-        everything = [
-            *table.accepted.items(),
-            *((prefix, entry[0]) for prefix, entry in table.rejected.items()),
-        ]
-        for prefix, attributes in everything:
-            verdict = self._policy.evaluate(prefix, attributes, *_loop_bounds(settings))
-            self._store(table, prefix, attributes, None if verdict.accepted else verdict.reason)
-        table.stale &= table.accepted.keys()
-
-
-def _loop_bounds(settings: PeerSettings) -> tuple[int, int]:
-    return settings.local_asn, settings.allow_own_asn

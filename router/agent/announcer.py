@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bgp.announcing import exports
 from bgp.ending import Ending
 from bgp.nlri import Prefix
 from bgp.peer import PeerId, SpeakerConfig
@@ -27,6 +28,8 @@ class Announcer:
         self.next_hops = NextHops({}, {})
         self.config: SpeakerConfig | None = None
         """What the speaker was given last."""
+        self.expected: Mapping[PeerId, frozenset[Prefix]] = {}
+        """What each peer shall have of it, after the export filters."""
         self.withdrawing = False
         """The agent ends for good."""
         self._leaving: frozenset[Prefix] = frozenset()
@@ -83,6 +86,7 @@ class Announcer:
             before = set(self.networks)
             self._speaker.configure(config)
             self.config = config
+            self.expected = {p.name: frozenset(exports(config, p)) for p in config.peers}
             gone = unreachables & before - set(config.networks)
             self._leaving = (self._leaving | gone) - set(config.networks)
         self._is_told = True

@@ -215,7 +215,7 @@ class RouteAgent:
         return readiness_signs(
             settings=self.settings,
             sessions=self.sessions.established,
-            networks=self.announcer.networks,
+            expected=self.announcer.expected,
             silent=self.announcer.next_hops.missing,
             waiting=self.announcer.current.waiting,
             problems=self.problems,

@@ -26,7 +26,7 @@ def readiness_signs(  # noqa: PLR0913 - all that is seen, by name
     *,
     settings: AgentSettings,
     sessions: Iterable[Session],
-    networks: Iterable[Prefix],
+    expected: Mapping[PeerId, frozenset[Prefix]],
     silent: Mapping[PeerId, tuple[int, str]],
     waiting: Iterable[Waiting],
     problems: Mapping[str, str],
@@ -35,18 +35,23 @@ def readiness_signs(  # noqa: PLR0913 - all that is seen, by name
 ) -> Signs:
     """Return what readiness is judged by; `sessions` are the established ones.
 
+    `expected` is what each peer shall have from us.
+
     `expects_pod_cidrs` is for cluster mode, where they come from the API; in a file, a node
     without pods is what the operator wrote. `silent` names peers that are not announced one
     family.
     """
-    announced = frozenset(networks)
     up = tuple(sessions)
     return Signs(
         waits_for_pod_cidr=expects_pod_cidrs and not settings.pod_cidrs,
         peers=settings.sessions_wanted,
         established=len(up),
         peers_behind=tuple(
-            sorted(s.peer for s in up if _is_behind(s, announced, silent.get(s.peer, (0, ""))[0]))
+            sorted(
+                s.peer
+                for s in up
+                if _is_behind(s, expected.get(s.peer, frozenset()), silent.get(s.peer, (0, ""))[0])
+            )
         ),
         not_announced=tuple(f"{prefix}: {why}" for prefix, why in waiting),
         forwarding=problems.get("forwarding", ""),

@@ -224,6 +224,7 @@ def _path(path: Path, *, best: bool) -> Json:
         "as_path": list(attributes.as_path),
         "origin": attributes.origin.name.lower(),
         "med": attributes.med,
+        "local_preference": attributes.local_preference,
         "communities": [f"{high}:{low}" for high, low in attributes.communities],
         "large_communities": [":".join(map(str, c)) for c in attributes.large_communities],
         "best": best,

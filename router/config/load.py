@@ -12,10 +12,10 @@ from typing import Final
 
 from bgp.nlri import BITS, Prefix
 from bgp.peer import PeerError, Receive, SpeakerConfig
-from bgp.policy import AcceptRule, PolicyError
 from bgp.secret import Secret
 from router.config import words
 from router.config.document import ConfigError, Section, read_document
+from router.config.filters import accept_rules, read_filters, read_selection
 from router.config.layers import Layers, note_problems, read_layers
 from router.config.peers import PeerDefaults, PeerReader
 from router.config.router_id import hashed_router_id
@@ -58,6 +58,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
     announce = layers.of("announce").section("announce")
     cluster = top.section("cluster")
     imports = layers.of("import").section("import")
+    exported = layers.of("export").section("export")
     speaker = top.section("speaker")
     readiness = layers.of("readiness").section("readiness")
     drain = layers.of("drain").section("drain")
@@ -66,7 +67,12 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
     local_asn = _local_asn(layers, surroundings)
     restart_s = _integer(layers, "graceful_restart_s", (0, _MAX_RESTART_S), 120)
     reader = PeerReader(
-        defaults=PeerDefaults(local_asn=local_asn, graceful_restart_s=restart_s),
+        defaults=PeerDefaults(
+            local_asn=local_asn,
+            graceful_restart_s=restart_s,
+            import_filters=read_filters(imports, is_import=True),
+            export_filters=read_filters(exported, is_import=False),
+        ),
         surroundings=surroundings,
     )
     layers.of("peers")
@@ -85,8 +91,9 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         pod_prefixes=cluster.values("pod_prefixes", words.prefix),
         node_prefixes=cluster.values("node_prefixes", words.prefix),
         service_prefixes=cluster.values("service_prefixes", words.prefix),
-        also_accept=_accept_rules(imports),
+        also_accept=accept_rules(imports, "also_accept"),
         accept_default=imports.value("accept_default", words.boolean, False),
+        selection=read_selection(imports),
         graceful_restart_s=restart_s,
         deferral_s=_integer(layers, "deferral_s", (1, 3600), restart_s or 120),
         mtu=_mtu(layers),
@@ -106,7 +113,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         ),
         notes=tuple(reader.notes),
     )
-    for section in (announce, cluster, imports, speaker, readiness, drain):
+    for section in (announce, cluster, imports, exported, speaker, readiness, drain):
         section.finish()
     layers.finish()
     return settings
@@ -171,21 +178,6 @@ def _mtu(layers: Layers) -> int | None:
         return None if text == "auto" else words.integer(1280, 65535)(text)
 
     return layers.of("mtu").value("mtu", read, None)
-
-
-def _accept_rules(imports: Section) -> tuple[AcceptRule, ...]:
-    rules: list[AcceptRule] = []
-    for item in imports.sections("also_accept"):
-        prefix = item.required("prefix", words.prefix, None)
-        low = item.value("ge", words.integer(0, 128), None)
-        high = item.value("le", words.integer(0, 128), None)
-        item.finish()
-        if prefix is not None:
-            try:
-                rules.append(AcceptRule(prefix=prefix, ge=low, le=high))
-            except PolicyError as error:
-                item.problem(str(error))
-    return tuple(rules)
 
 
 def _check(top: Section, settings: AgentSettings) -> None:

@@ -18,6 +18,7 @@ from bgp.peer_rules import MAX_OWN_ASNS
 from bgp.secret import Secret, SecretError
 from router.config import words
 from router.config.document import Section
+from router.config.filters import Filters
 from router.config.peer_words import max_prefixes, remote_asn, shutdown, times, ttl_security
 from router.config.settings import WaitingPeer
 from router.config.surroundings import MissingSecretError, Surroundings
@@ -34,6 +35,8 @@ class PeerDefaults:
 
     local_asn: int
     graceful_restart_s: int
+    import_filters: Filters = field(default_factory=Filters)
+    export_filters: Filters = field(default_factory=Filters)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,6 +133,16 @@ class PeerReader:
             "max_prefixes": max_prefixes(item),
             "shutdown": shutdown(item),
             "graceful_restart_s": self.defaults.graceful_restart_s,
+            "import_filter": item.value(
+                "import_filter",
+                self.defaults.import_filters.named,
+                self.defaults.import_filters.usual,
+            ),
+            "export_filter": item.value(
+                "export_filter",
+                self.defaults.export_filters.named,
+                self.defaults.export_filters.usual,
+            ),
             "bfd": _bfd(item),
             **times(item),
         }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
+from bgp.decision import RELAXED, Selection
 from bgp.nlri import Prefix
 from bgp.peer import PeerSettings, Receive
 from bgp.peer_rules import LOWEST_FREE_PORT
@@ -72,6 +73,8 @@ class AgentSettings:
     """Which signals are given on the Node, in cluster mode."""
     waiting: tuple[WaitingPeer, ...] = ()
     """Peers by interface of which one end is not known yet; not among `peers`."""
+    selection: Selection = RELAXED
+    """Which of equal paths are used together."""
     drain: DrainSettings = field(default_factory=DrainSettings)
     notes: tuple[str, ...] = ()
     """What of the document waits for something outside, in words; the rest is in force."""

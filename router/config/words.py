@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 from ipaddress import IPv4Address, ip_address, ip_network
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from bgp.nlri import Prefix
 from bgp.peer_rules import INTERFACE_PATTERN, MAX_ASN
@@ -152,3 +152,42 @@ def path(text: str) -> str:
     if not text.startswith("/"):
         raise ValueError(f"{text!r} must be an absolute path")
     return text
+
+
+_WELL_KNOWN: Final = {
+    "graceful_shutdown": (65535, 0),
+    "blackhole": (65535, 666),
+    "no_export": (65535, 65281),
+    "no_advertise": (65535, 65282),
+}
+"""RFC 1997, 7999, 8326."""
+
+
+def community(text: str) -> tuple[int, int]:
+    """Read a community (RFC 1997) such as 65001:7, or the name of a well-known one."""
+    if text in _WELL_KNOWN:
+        return _WELL_KNOWN[text]
+    first, *rest = _numbers(text, 2, _MAX_HALF)
+    return first, rest[0]
+
+
+def large_community(text: str) -> tuple[int, int, int]:
+    """Read a large community (RFC 8092) such as 65001:1:2."""
+    first, second, third = _numbers(text, 3, MAX_ASN)
+    return first, second, third
+
+
+def _numbers(text: str, count: int, highest: int) -> list[int]:
+    parts = text.split(":")
+    if len(parts) != count or not all(part.isascii() and part.isdigit() for part in parts):
+        example = ":".join(("65001", "1", "2")[:count])
+        raise ValueError(f"{text!r} is not {count} numbers such as {example}")
+    numbers = [int(part) for part in parts]
+    if max(numbers) > highest:
+        raise ValueError(f"{text!r} has a number above {highest}")
+    return numbers
+
+
+def prefix_or_address(text: str) -> Prefix:
+    """Read a prefix, or an address as the prefix of itself alone."""
+    return prefix(text) if "/" in text else Prefix.from_address(address(text))

@@ -22,6 +22,8 @@ from typing import Any
 
 from bgp import session as sessions
 from bgp.event import PeerEvent, SpeakerExited, SpeakerStarted, Updated
+from bgp.filter import Change as FilterChange
+from bgp.filter import Filter, Term
 from bgp.nlri import Prefix
 from bgp.peer import PeerId, PeerSettings, Receive, SpeakerConfig
 from bgp.policy import AcceptRule, ImportPolicy
@@ -255,9 +257,20 @@ def _peer(given: dict[str, Any]) -> PeerSettings:
     values = dict(given)
     values["address"] = ip_address(values["address"])
     values.setdefault("local_asn", 65201)
+    if "export_set" in values:
+        change: dict[str, Any] = {
+            name: value if isinstance(value, int) else _tuples(value)
+            for name, value in values.pop("export_set").items()
+        }
+        term = Term(change=FilterChange(**change))
+        values["export_filter"] = Filter(name="test", terms=(term,))
     if "password" in values:
         values["password"] = Secret(values["password"])
     return PeerSettings(**values)
+
+
+def _tuples(lists: list[list[int]]) -> Any:
+    return tuple(map(tuple, lists))
 
 
 def _plain(event: Any, at: float) -> dict[str, Any]:

@@ -87,10 +87,11 @@ def test_the_host_name_stands_in_for_the_node() -> None:
         pytest.param(
             ("hold_time_s: 30", "hold_time: 30"),
             "config.yaml: line 14: peers[1].hold_time: unknown key; did you mean 'hold_time_s'?"
-            " (known: address, allow_own_asn, bfd, connect_retry_s, families, gateway,"
-            " hold_time_s, interface, keepalive_s, local_address, local_asn, max_prefixes,"
-            " multihop_ttl, name, passive, password_file, password_secret, port, remote_asn,"
-            " shutdown, shutdown_text, source_interface, ttl_security)",
+            " (known: address, allow_own_asn, bfd, connect_retry_s, export_filter, families,"
+            " gateway, hold_time_s, import_filter, interface, keepalive_s, local_address,"
+            " local_asn, max_prefixes, multihop_ttl, name, passive, password_file,"
+            " password_secret, port, remote_asn, shutdown, shutdown_text, source_interface,"
+            " ttl_security)",
             id="near-miss",
         ),
         pytest.param(

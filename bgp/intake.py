@@ -1,0 +1,103 @@
+"""What a peer announces and withdraws, judged and put into its Adj-RIB-In. PURE.
+
+`changed` collects the prefixes whose usable paths have changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from bgp.adjribin import Table
+from bgp.filtering import importing
+from bgp.nlri import IPV4, IPV6, Prefix
+from bgp.path import Attributes
+from bgp.peer import PeerSettings
+from bgp.policy import ImportPolicy
+
+Tables = Mapping[int, Table]
+Judge = Callable[[Prefix], str]
+
+
+def withdraw(tables: Tables, withdrawn: Iterable[Prefix], changed: set[Prefix]) -> None:
+    """Forget these prefixes."""
+    for prefix in withdrawn:
+        table = tables[prefix[0]]
+        if table.accepted.pop(prefix, None) is not None:
+            changed.add(prefix)
+            table.stale.discard(prefix)
+        else:
+            table.rejected.pop(prefix, None)
+    if tables[IPV4].raw or tables[IPV6].raw:
+        for prefix in withdrawn:
+            tables[prefix[0]].raw.pop(prefix, None)
+
+
+def announce(
+    tables: Tables,
+    attributes: Attributes,
+    announced: Iterable[Prefix],
+    judge: Judge,
+    _: PeerSettings,
+    changed: set[Prefix],
+) -> None:
+    """Take prefixes that the guard alone judges: the hot path."""
+    for prefix in announced:
+        table = tables[prefix[0]]
+        reason = judge(prefix)
+        if reason or table.rejected:
+            if table.store(prefix, attributes, reason):
+                changed.add(prefix)
+        else:
+            before = table.accepted.get(prefix)
+            if before is not attributes and before != attributes:
+                table.accepted[prefix] = attributes
+                changed.add(prefix)
+        if table.stale:
+            table.stale.discard(prefix)
+
+
+def announce_filtered(
+    tables: Tables,
+    attributes: Attributes,
+    announced: Iterable[Prefix],
+    judge: Judge,
+    settings: PeerSettings,
+    changed: set[Prefix],
+) -> None:
+    """Take prefixes that the peer's filter judges after the guard, which it cannot overrule."""
+    wanted = settings.import_filter
+    filtered = importing(wanted, settings.name, attributes) if wanted is not None else None
+    for prefix in announced:
+        table = tables[prefix[0]]
+        reason, made = judge(prefix), attributes
+        if filtered is not None and not reason:
+            reason, made = filtered(prefix)
+        if table.store(prefix, made, reason):
+            changed.add(prefix)
+        if made is attributes:
+            table.raw.pop(prefix, None)
+        else:
+            table.raw[prefix] = attributes
+        table.stale.discard(prefix)
+
+
+def judge_again(
+    tables: Tables, policy: ImportPolicy, settings: PeerSettings, changed: set[Prefix]
+) -> None:
+    """Judge everything the peer announced by another policy; no route refresh is needed."""
+    for table in tables.values():
+        stale = set(table.stale)
+        for prefix, attributes in [*table.as_received()]:
+            judge = policy.judge(attributes, *loop_bounds(settings))
+            announce_filtered(tables, attributes, (prefix,), judge, settings, changed)
+        table.stale = stale & table.accepted.keys()
+
+
+def loop_bounds(settings: PeerSettings) -> tuple[int, int]:
+    """Give our AS towards the peer, and how often it may stand in a path."""
+    return settings.local_asn, settings.allow_own_asn
+
+
+def judged_by(settings: PeerSettings) -> tuple[object, ...]:
+    """Give what of the peer's settings its paths are judged by."""
+    return *loop_bounds(settings), settings.import_filter
