@@ -70,6 +70,8 @@ class PeerSettings:
     a peer by interface."""
     hold_time_s: int = 9
     """Proposed hold time; KEEPALIVEs go out at a third of what is negotiated."""
+    connect_retry_s: int = 10
+    """Longest pause before the peer is dialled again."""
     graceful_restart_s: int = 120
     """Restart time announced (RFC 4724); 0 leaves the capability out."""
     password: Secret | None = field(default=None, repr=False)

@@ -17,6 +17,8 @@ MIN_HOLD_TIME_S = 3
 MAX_HOLD_TIME_S = 65535
 MAX_RESTART_TIME_S = 4095
 """Twelve bits on the wire (RFC 4724 section 3); ExaBGP truncates silently what is larger."""
+MAX_CONNECT_RETRY_S = 60
+"""ExaBGP never waits longer."""
 MAX_PORT = 65535
 DEFAULT_PORT = 179
 MAX_TTL = 255
@@ -69,6 +71,11 @@ def rules(peer: PeerSettings) -> tuple[Rule, ...]:
             "hold_time_s",
             not MIN_HOLD_TIME_S <= hold <= MAX_HOLD_TIME_S,
             f"not in {MIN_HOLD_TIME_S}..{MAX_HOLD_TIME_S}",
+        ),
+        (
+            "connect_retry_s",
+            not 1 <= peer.connect_retry_s <= MAX_CONNECT_RETRY_S,
+            f"not in 1..{MAX_CONNECT_RETRY_S}",
         ),
         (
             "graceful_restart_s",

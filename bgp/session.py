@@ -262,9 +262,12 @@ def _reason(session: Session, given: str) -> str:
         direction, code, subcode = match.groups()
         return f"{name_notification(int(code), int(subcode))} ({code}/{subcode}), {direction}"
     if given == "closing connection" and session.remote is None:
-        return "refused, or closed by the peer before its OPEN"
+        return NO_OPEN
     return _PHRASES.get(given, given or "the speaker gave no reason")
 
+
+NO_OPEN = "refused, not answered, or closed by the peer before its OPEN"
+"""ExaBGP does not tell these apart."""
 
 # What ExaBGP 5.0.15 says (reactor/peer.py), and our words for it.
 _NOTIFICATION = re.compile(r"notification (sent|received) \((\d{1,3}),(\d{1,3})\)")

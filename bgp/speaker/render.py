@@ -54,6 +54,8 @@ def _peer(config: SpeakerConfig, peer: PeerSettings) -> str:
         f"    local-as {peer.local_asn};",
         f"    peer-as {'auto' if peer.remote_asn is None else peer.remote_asn};",
         f"    hold-time {peer.hold_time_s};",
+        # For our launcher (bgp/speaker/launcher/dialling.py).
+        f"    description retry-{peer.connect_retry_s};",
         "    adj-rib-in false;",
         "    manual-eor true;",
     ]

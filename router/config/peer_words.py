@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from bgp.ending import MAX_TEXT_BYTES, is_shutdown_text
 from bgp.limits import LimitAction, MaxPrefixes
-from bgp.peer_rules import MAX_TTL
+from bgp.peer_rules import MAX_CONNECT_RETRY_S, MAX_TTL
 from router.config import words
 from router.config.document import Section
 
 _MAX_LIMIT: Final = 10_000_000
 _HOLD_S: Final = 9
+_CONNECT_RETRY_S: Final = 10
 
 
 def remote_asn(local_asn: int) -> Callable[[str], int | None]:
@@ -65,11 +66,11 @@ def shutdown(item: Section) -> str | None:
 
 
 def times(item: Section) -> dict[str, Any]:
-    """Read the hold time; say of the other two times what the speaker makes of them."""
+    """Read the times of a session; of keepalives say what the speaker makes of them."""
     hold_s = item.value("hold_time_s", words.integer(3, 65535), _HOLD_S)
     item.value("keepalive_s", _keepalive(hold_s), None)
-    item.value("connect_retry_s", _connect_retry, None)
-    return {"hold_time_s": hold_s}
+    retry_s = item.value("connect_retry_s", words.integer(1, MAX_CONNECT_RETRY_S), _CONNECT_RETRY_S)
+    return {"hold_time_s": hold_s, "connect_retry_s": retry_s}
 
 
 def _keepalive(hold_s: int) -> Callable[[str], int]:
@@ -82,13 +83,6 @@ def _keepalive(hold_s: int) -> Callable[[str], int]:
         return hold_s // 3
 
     return read
-
-
-def _connect_retry(text: str) -> int:
-    raise ValueError(
-        "cannot be set: the speaker (ExaBGP) dials again at once, then after 1, 2, 3 ... at most"
-        " 60 s; leave it out"
-    )
 
 
 def _text(text: str) -> str:

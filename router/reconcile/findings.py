@@ -10,7 +10,7 @@ from bgp.nlri import Prefix
 from bgp.peer import PeerId, PeerSettings
 from bgp.policy import AS_LOOP
 from bgp.rib import Rib
-from bgp.session import Session, State
+from bgp.session import NO_OPEN, Session, State
 from router.model.link import Links
 
 _SILENT: Final = "no answer"
@@ -42,9 +42,10 @@ def findings(
 def _why_down(peer: PeerSettings, session: Session, links: Links) -> str:
     if session.state is State.IDLE:
         return "the speaker does not run"
-    if session.last_attempt:
+    if session.last_attempt and session.last_attempt != NO_OPEN:
         return session.last_attempt
-    before = f"{session.last_down}; since then " if session.last_down else ""
+    known = session.last_down and session.last_down != NO_OPEN
+    before = f"{session.last_down}; since then " if known else ""
     return before + _silence(peer, links)
 
 
@@ -54,7 +55,8 @@ def _silence(peer: PeerSettings, links: Links) -> str:
         if peer.local_address is not None and not links.holds(peer.local_address):
             where += ", which no link of this node has"
         return f"it has not connected, and we only listen, at {where}"
-    what = f"{_SILENT} at {peer.address} port {peer.port}: it does not listen, or is filtered"
+    what = f"{_SILENT} at {peer.address} port {peer.port}: it does not listen, knows no such peer,"
+    what += " or is filtered"
     if peer.password is not None:
         what += ", or the MD5 passwords differ"
     if peer.ttl_security_hops is not None:

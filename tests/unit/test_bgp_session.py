@@ -147,7 +147,7 @@ def test_refused_attempts_do_not_hide_the_reason() -> None:
     )
 
     assert again.last_down == "peer closed the connection"
-    assert again.last_attempt == "refused, or closed by the peer before its OPEN"
+    assert again.last_attempt == "refused, not answered, or closed by the peer before its OPEN"
     assert again.times_down == 1
     assert run(again, *HANDSHAKE).last_attempt == ""
 
@@ -155,7 +155,7 @@ def test_refused_attempts_do_not_hide_the_reason() -> None:
 def test_refusal_is_said_when_there_is_nothing_better() -> None:
     session = run(start(NEW, 0), Connected(peer=PEER), down("closing connection"))
 
-    assert session.last_down == "refused, or closed by the peer before its OPEN"
+    assert session.last_down == "refused, not answered, or closed by the peer before its OPEN"
     assert session.times_down == 0
 
 

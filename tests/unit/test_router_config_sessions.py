@@ -96,7 +96,7 @@ def test_a_keepalive_time_that_the_speaker_has_anyway_is_taken() -> None:
     [
         ("password_file: /empty", "password_file: cannot be used: the password is empty"),
         ("keepalive_s: 2", "keepalive_s: the speaker (ExaBGP) sends keepalives at a third of"),
-        ("connect_retry_s: 5", "connect_retry_s: cannot be set: the speaker (ExaBGP) dials"),
+        ("connect_retry_s: 61", "connect_retry_s: '61' must be a whole number from 1 to 60"),
         ("ttl_security: 255", "ttl_security: '255' must be true, false or a number of hops"),
         ("ttl_security: true, multihop_ttl: 2", "ttl_security: excludes multihop_ttl"),
         ("allow_own_asn: 11", "allow_own_asn: '11' must be a whole number from 0 to 10"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 
+from bgp.speaker.launcher.dialling import dial_soon
 from bgp.speaker.launcher.known import why_not
 from bgp.speaker.launcher.listening import listen_with_care
 from bgp.speaker.launcher.refusal import refuse_sessions
@@ -20,6 +21,7 @@ def main() -> None:
             take_over(path)
         refuse_sessions()
         listen_with_care()
+        dial_soon()
     what = "NOTIFICATIONs" if mode == "stock" else "receive path and NOTIFICATIONs"
     words = f"no {what} of our own: {problem}" if problem else f"{what} of our own"
     print(f"launcher: {words}", file=sys.stderr, flush=True)

@@ -20,6 +20,8 @@ SIGNATURES = {
     ),
     "exabgp.reactor.api.command.limit:extract_neighbors": "(command)",
     "exabgp.reactor.api.command.limit:match_neighbor": "(description, name)",
+    "exabgp.reactor.network.outgoing:create": "(afi, interface=None)",
+    "exabgp.reactor.peer:Peer._close": "(self, message='', error='')",
     "exabgp.reactor.peer:Peer.__init__": "(self, neighbor, reactor)",
     "exabgp.reactor.delay:Delay.increase": "(self)",
     "exabgp.bgp.message.open.capability.negotiated:Negotiated.validate": "(self, neighbor)",
