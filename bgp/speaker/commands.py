@@ -7,12 +7,12 @@ whenever ExaBGP does not know its own address (after a reload with `local-addres
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bgp.ending import Ending
 from bgp.ends import Remote
 from bgp.export import Export, words
-from bgp.nlri import IPAddress, Prefix
+from bgp.nlri import BITS, IPAddress, Prefix
 
 HEARTBEAT = b"version\n"
 """Answered by one short line, without touching any peer: ExaBGP's cheapest command."""
@@ -71,10 +71,12 @@ def _rest(export: Export) -> str:
     return "".join(parts)
 
 
-def _attributes(head: str, prefixes: Iterable[Prefix]) -> bytes:
+def _attributes(head: str, prefixes: Sequence[Prefix]) -> bytes:
     return b"".join(
         f"{head} nlri {' '.join(chunk)}\n".encode()
-        for chunk in _chunks([str(prefix) for prefix in prefixes])
+        # ExaBGP takes all prefixes of a line to be of the family of the last one.
+        for family in BITS
+        for chunk in _chunks([str(prefix) for prefix in prefixes if prefix.family == family])
     )
 
 

@@ -225,6 +225,12 @@ def test_peers_by_interface_are_named_by_both_ends() -> None:
         b"neighbor fe80::1 local-ip fe80::a announce eor ipv4 unicast",
         b"neighbor fe80::1 local-ip fe80::a announce eor ipv6 unicast",
     ]
+    six = Prefix.parse("fd00:244:1::/64")
+    assert out.want({one: (both, {ONE: PLAIN, six: PLAIN}), two: (both, {ONE: PLAIN})}) == (
+        b"neighbor fe80::1 local-ip fe80::a announce attributes next-hop fe80::a"
+        b" nlri fd00:244:1::/64\n"
+    )
+    assert commands.withdraw(one, one.local, [six, ONE]).count(b"nlri") == 2
     out.confirm(one, Sent(peer=PeerId("tor1"), announced=(ONE,)))
     assert b"local-ip fe80::b" in out.session_up(two, two.local, BOTH)
     assert not out.is_settled(two)
