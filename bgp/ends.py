@@ -6,7 +6,7 @@ zones: its name of such a peer is both ends of the session, and so is ours towar
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
 from bgp.nlri import IPAddress
@@ -49,6 +49,18 @@ def remote_of(address: IPAddress, local: IPAddress | None) -> Remote:
 def address_of(remote: Remote) -> IPAddress:
     """Give the peer's address on the wire."""
     return remote.peer if isinstance(remote, Ends) else remote
+
+
+def remote_named(name: str) -> Remote:
+    """Give the peer of this name (`name_of`). Raises ValueError."""
+    peer, between, local = name.partition(" ")
+    return Ends(IPv6Address(peer), IPv6Address(local)) if between else ip_address(peer)
+
+
+def told_name(address: str, local: str | None) -> str:
+    """Give the name of a peer that the speaker tells of, by its words. Raises ValueError."""
+    link_local = local and ip_address(address).is_link_local
+    return name_of(remote_named(f"{address} {local}" if link_local else address))
 
 
 def name_of(remote: Remote) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address, ip_address
 from typing import Any
 
+from bgp.ends import told_name
 from bgp.errors import BgpError
 from bgp.event import (
     Alive,
@@ -47,8 +48,7 @@ _ORIGINS = {"igp": Origin.IGP, "egp": Origin.EGP, "incomplete": Origin.INCOMPLET
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 
 _NOWHERE: Mapping[PeerId, IPAddress] = {}
-# JSON as it was decoded; each use checks what it takes.
-Json = Any
+Json = Any  # as it was decoded; each use checks what it takes
 
 
 class EventError(BgpError):
@@ -66,7 +66,7 @@ class EventError(BgpError):
 def parse(
     line: bytes, peers: Mapping[str, PeerId], via: Mapping[PeerId, IPAddress] = _NOWHERE
 ) -> tuple[Event, ...]:
-    """Read one line. `peers` maps a peer's name (`ends.name_of`) to its id; others get the address.
+    """Read one line. `peers` maps a peer's name (`ends.name_of`) to its id; others get the name.
 
     `via` has the next hop of all that a peer by interface announces.
     Kinds of messages that nobody needs give no event. Raises EventError, nothing else.
@@ -84,8 +84,8 @@ def parse(
             return ()
         neighbor = message["neighbor"]
         address, local = neighbor["address"]["peer"], neighbor["address"].get("local")
-        peer = peers.get(address) or peers.get(f"{address} {local}")
-        peer = peer or PeerId(str(ip_address(address)))
+        known = peers.get(address) or peers.get(f"{address} {local}")
+        peer = known or PeerId(told_name(address, local))
         neighbor["via"] = via.get(peer)
         return tuple(reader(neighbor, peer))
     except PrefixError as error:

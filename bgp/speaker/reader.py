@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from ipaddress import ip_address
 
+from bgp.ends import name_of, remote_named
 from bgp.event import Change, Connected, EndOfRib, Event, Refused, SessionDown, Updated
 from bgp.nlri import IPAddress
 from bgp.peer import PeerId
@@ -89,7 +89,8 @@ class Reader:
 
 def _peer_of(frame: Frame, peers: Mapping[str, PeerId]) -> PeerId:
     address = frame.address.partition(" ")[0]
-    return peers.get(address) or peers.get(frame.address) or PeerId(str(ip_address(address)))
+    known = peers.get(address) or peers.get(frame.address)
+    return known or PeerId(name_of(remote_named(frame.address)))
 
 
 def _read_messages(messages: bytes, peer: PeerId, session: _Session) -> list[Event]:

@@ -6,10 +6,9 @@ A peer by interface is known by both ends of its session (`bgp.ends`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 
 from bgp.announcing import exports
-from bgp.ends import Remote, address_of, name_of
+from bgp.ends import Remote, address_of, name_of, remote_named
 from bgp.event import Connected, Direction, Event, Opened, SessionDown
 from bgp.export import Export
 from bgp.nlri import IPAddress, Prefix
@@ -81,11 +80,11 @@ class Roster:
         self._former = frozenset()
 
     def remote(self, peer: PeerId) -> Remote:
-        """Give what the speaker knows a peer by; one that is not configured is its address."""
+        """Give what the speaker knows a peer by; one that is not configured is its name."""
         for settings in self._peers:
             if settings.name == peer:
                 return settings.remote
-        return ip_address(peer)
+        return remote_named(peer)
 
     @property
     def remotes(self) -> frozenset[tuple[IPAddress, int]]:

@@ -12,11 +12,10 @@ from ipaddress import IPv4Address, IPv6Address
 from bgp.nlri import IPAddress
 
 _ESTABLISHED = "01"
-_LISTEN = "0A"
 
 
 def unacknowledged_bytes(table: str, remotes: AbstractSet[tuple[IPAddress, int]]) -> int:
-    """Sum up the send queues of the connections with these addresses, over these ports.
+    """Sum up the send queues of the established connections with these addresses, over these ports.
 
     The port is the far end's or, of a peer that dialled us, ours. `table` is the content of
     /proc/<pid>/net/tcp or tcp6; lines that cannot be read count 0.
@@ -26,7 +25,8 @@ def unacknowledged_bytes(table: str, remotes: AbstractSet[tuple[IPAddress, int]]
         fields = line.split()
         try:
             local, remote, state, queues = fields[1:5]
-            if state == _LISTEN:
+            if state != _ESTABLISHED:
+                # Closed on a dead link, one has unacknowledged octets for minutes.
                 continue
             address, port = _endpoint(remote)
             if {(address, port), (address, _endpoint(local)[1])} & remotes:

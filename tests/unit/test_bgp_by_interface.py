@@ -45,6 +45,6 @@ def test_what_a_peer_by_interface_announces_goes_via_that_peer(
 
 def test_a_session_by_interface_is_told_by_both_ends() -> None:
     peers = {"fe80::1 fe80::a": PeerId("tor1"), "fe80::1 fe80::b": PeerId("tor2")}
-    for local, name in (("fe80::a", "tor1"), ("fe80::b", "tor2"), ("fe80::c", "fe80::1")):
+    for local, name in (("fe80::a", "tor1"), ("fe80::b", "tor2"), ("fe80::c", "fe80::1 fe80::c")):
         (event,) = parse(line("state", "fe80::1", local, state="connected"), peers)
         assert event == Connected(peer=PeerId(name))

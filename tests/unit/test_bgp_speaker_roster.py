@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-from bgp.ends import Ends
+from bgp.ends import Ends, name_of
 from bgp.event import Connected, Direction, Opened, SessionDown, SpeakerStarted
 from bgp.export import PLAIN
 from bgp.nlri import Prefix
@@ -133,6 +133,8 @@ def test_another_address_on_either_end_is_another_session() -> None:
     assert roster.leaving == {Ends(IPv6Address("fe80::1"), OWN1)}
     assert roster.take(config(by_interface("tor1", "eth1", OWN2, "fe80::2"))) == ()
     assert len(roster.leaving) == 2
+    # Their last words are told under both ends.
+    assert {roster.remote(PeerId(name_of(remote))) for remote in roster.leaving} == roster.leaving
 
 
 def test_a_peer_that_comes_back_before_it_was_let_go_begins_anew() -> None:

@@ -101,7 +101,7 @@ def test_frames_of_two_tors_with_one_link_local_address() -> None:
         assert attributes is not None
         assert str(attributes.next_hop) == f"fe80::1%eth{number}"
     (item,) = split(framed(GOOD, peer="fe80::1 fe80::c"))
-    assert [event.peer for event in reader.read(item, peers, via)] == ["fe80::1"]  # type: ignore[union-attr]
+    assert [event.peer for event in reader.read(item, peers, via)] == ["fe80::1 fe80::c"]  # type: ignore[union-attr]
 
 
 def test_damage_is_logged_once_for_each_frame(caplog: pytest.LogCaptureFixture) -> None:
