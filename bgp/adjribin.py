@@ -34,7 +34,7 @@ class Table:
         self.rejected: dict[Prefix, tuple[Attributes, str]] = {}
         """Attributes as they came, and the reason."""
         self.raw: dict[Prefix, Attributes] = {}
-        """As they came, where a filter changed them; may outlive the path."""
+        """As they came, of accepted paths that a filter changed."""
         self.stale: set[Prefix] = set()
 
     def store(self, prefix: Prefix, attributes: Attributes, reason: str) -> bool:

@@ -242,4 +242,5 @@ class Rib:
     def _remove(self, table: Table, prefixes: set[Prefix]) -> None:
         for prefix in prefixes:
             del table.accepted[prefix]
+            table.raw.pop(prefix, None)
         self._changed |= prefixes

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bgp.event import Change, EndOfRib, Updated
@@ -114,6 +114,9 @@ class Run:
             }
 
     def compare_stale(self) -> None:
+        """Look at marks, and that nothing is kept of paths that are gone."""
+        tables = [table for one in self.rib._tables.values() for table in one.values()]
+        assert all(table.raw.keys() <= table.accepted.keys() for table in tables)
         stale = {(p.peer, at) for at in PREFIXES for p in self.rib.paths(at) if p.stale}
         assert stale == self.model.stale
 
@@ -125,6 +128,7 @@ def plain(path: Path) -> Attributes:
 
 
 @settings(max_examples=RUNS, deadline=None, database=None)
+@example(20)
 @given(st.integers(0, 2**32))
 def test_random_events_leave_what_the_model_has(seed: int) -> None:
     run = Run(seed)
