@@ -1,8 +1,8 @@
 """Path attributes from the wire (RFC 4271 section 5, RFC 1997, 6793, 8092), checked. PURE.
 
 RFC 7606 section 7 decides what a damaged attribute means: `DamagedError` (the routes are withdrawn)
-or nothing (the attribute is discarded). Only what `Attributes` keeps is decoded; attributes that
-are known but not kept are checked where damage to them would change what becomes of the routes.
+or nothing (it is discarded). Only what `Attributes` keeps is decoded; others are checked where
+damage to them would change what becomes of the routes.
 """
 
 from __future__ import annotations
@@ -11,48 +11,32 @@ import struct
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from bgp.attribute_kinds import (
+    AS4_PATH,
+    AS_PATH,
+    AS_SEQUENCE,
+    AS_SET,
+    ATTR_SET,
+    CLUSTER_LIST,
+    COMMUNITIES,
+    EXTENDED_COMMUNITIES,
+    EXTENDED_LENGTH,
+    FLAGS,
+    INTERNAL_ONLY,
+    IPV6_EXTENDED_COMMUNITIES,
+    KIND_OF,
+    LARGE_COMMUNITIES,
+    LOCAL_PREF,
+    MED,
+    NEXT_HOP,
+    OPTIONAL,
+    ORIGIN,
+    ORIGINATOR_ID,
+)
 from bgp.errors import BgpError
 from bgp.nlri import IPAddress
 from bgp.path import Attributes, Origin, Standing
 
-ORIGIN: Final = 1
-AS_PATH: Final = 2
-NEXT_HOP: Final = 3
-MED: Final = 4
-LOCAL_PREF: Final = 5
-ATOMIC_AGGREGATE: Final = 6
-AGGREGATOR: Final = 7
-COMMUNITIES: Final = 8
-MP_REACH_NLRI: Final = 14
-MP_UNREACH_NLRI: Final = 15
-EXTENDED_COMMUNITIES: Final = 16
-AS4_PATH: Final = 17
-LARGE_COMMUNITIES: Final = 32
-
-_OPTIONAL: Final = 0x80
-EXTENDED_LENGTH: Final = 0x10
-_WELL_KNOWN: Final = 0x40
-_TRANSITIVE: Final = 0xC0
-_KIND_OF: Final = 0xC0
-FLAGS: Final = {
-    ORIGIN: _WELL_KNOWN,
-    AS_PATH: _WELL_KNOWN,
-    NEXT_HOP: _WELL_KNOWN,
-    MED: _OPTIONAL,
-    LOCAL_PREF: _WELL_KNOWN,
-    ATOMIC_AGGREGATE: _WELL_KNOWN,
-    AGGREGATOR: _TRANSITIVE,
-    COMMUNITIES: _TRANSITIVE,
-    MP_REACH_NLRI: _OPTIONAL,
-    MP_UNREACH_NLRI: _OPTIONAL,
-    EXTENDED_COMMUNITIES: _TRANSITIVE,
-    AS4_PATH: _TRANSITIVE,
-    LARGE_COMMUNITIES: _TRANSITIVE,
-}
-"""Optional and Transitive bits of each attribute that we know."""
-
-AS_SET: Final = 1
-AS_SEQUENCE: Final = 2
 _U32: Final = struct.Struct(">I")
 _ASNS: Final = {2: "H", 4: "I"}
 
@@ -102,10 +86,10 @@ def split(block: bytes) -> tuple[list[Raw], str]:
             return found, f"attribute {kind} is {until - end} octets too long"
         expected = FLAGS.get(kind)
         if expected is None:
-            if not flags & _OPTIONAL:
+            if not flags & OPTIONAL:
                 raise UnrecognizedError(block[at:until])
         else:
-            if flags & _KIND_OF != expected:
+            if flags & KIND_OF != expected:
                 damage = f"attribute {kind} has flags {flags:#04x}"
             found.append(Raw(kind, block[start:until], block[at:until]))
         at = until
@@ -142,21 +126,19 @@ class _Draft:
 
 
 def decode(
-    found: list[Raw], *, asn_size: int, next_hop: Callable[[bytes], IPAddress], reached: bytes
+    found: list[Raw],
+    *,
+    asn_size: int,
+    internal: bool,
+    next_hop: Callable[[bytes], IPAddress],
+    reached: bytes,
 ) -> Attributes:
     """Give the attributes of routes whose next hop is `reached`, or NEXT_HOP if that is empty.
 
-    `asn_size` is 4 when both sides have the capability of RFC 6793, else 2. `next_hop` makes an
-    address of its bytes. Raises DamagedError.
+    `asn_size` is 4 when both sides have the capability of RFC 6793, else 2; `internal`, whether the
+    peer is. `next_hop` makes an address of its bytes. Raises DamagedError.
     """
-    draft = _Draft(asn_size)
-    seen = 0
-    for kind, value, _ in found:
-        # Of attributes that come twice the first counts (RFC 7606 section 3 g).
-        reader = _READERS.get(kind)
-        if reader is not None and not seen >> kind & 1:
-            seen |= 1 << kind
-            reader(draft, value)
+    draft = read_each(found, asn_size=asn_size, internal=internal)
     if draft.as4_path is not None and asn_size == 2:
         _merge(draft, draft.as4_path)
     hop = reached or draft.next_hop
@@ -174,6 +156,20 @@ def decode(
         large_communities=draft.large_communities,
         standing=Standing(),
     )
+
+
+def read_each(found: list[Raw], *, asn_size: int, internal: bool) -> _Draft:
+    """Read every attribute, whichever are there. Raises DamagedError."""
+    draft = _Draft(asn_size)
+    seen = 0
+    for kind, value, _ in found:
+        # Of attributes that come twice the first counts (RFC 7606 section 3 g).
+        reader = _READERS.get(kind)
+        if reader is not None and not seen >> kind & 1:
+            seen |= 1 << kind
+            if internal or kind not in INTERNAL_ONLY:
+                reader(draft, value)
+    return draft
 
 
 _ORIGINS: Final = {bytes([origin]): origin for origin in Origin}
@@ -209,9 +205,23 @@ def _communities(draft: _Draft, value: bytes) -> None:
     draft.communities = tuple(struct.iter_unpack(">HH", value))
 
 
-def _extended_communities(_: _Draft, value: bytes) -> None:
-    if not value or len(value) % 8:
-        raise DamagedError(f"EXTENDED COMMUNITIES has {len(value)} octets")
+def _only_in(size: int, name: str) -> Callable[[_Draft, bytes], None]:
+    """Return what checks an attribute that is not kept: one or more items of a size."""
+
+    def read(_: _Draft, value: bytes) -> None:
+        if not value or len(value) % size:
+            raise DamagedError(f"{name} has {len(value)} octets")
+
+    return read
+
+
+def _originator(_: _Draft, value: bytes) -> None:
+    _number(value, "ORIGINATOR_ID")
+
+
+def _attr_set(_: _Draft, value: bytes) -> None:
+    if len(value) < _U32.size:
+        raise DamagedError(f"ATTR_SET has {len(value)} octets")
 
 
 def _large_communities(draft: _Draft, value: bytes) -> None:
@@ -231,7 +241,11 @@ _READERS: Final[dict[int, Callable[[_Draft, bytes], None]]] = {
     MED: _med,
     LOCAL_PREF: _local_pref,
     COMMUNITIES: _communities,
-    EXTENDED_COMMUNITIES: _extended_communities,
+    ORIGINATOR_ID: _originator,
+    CLUSTER_LIST: _only_in(4, "CLUSTER_LIST"),
+    EXTENDED_COMMUNITIES: _only_in(8, "EXTENDED COMMUNITIES"),
+    IPV6_EXTENDED_COMMUNITIES: _only_in(20, "IPv6 EXTENDED COMMUNITIES"),
+    ATTR_SET: _attr_set,
     AS4_PATH: _as4_path,
     LARGE_COMMUNITIES: _large_communities,
 }
@@ -240,8 +254,7 @@ _READERS: Final[dict[int, Callable[[_Draft, bytes], None]]] = {
 def _number(value: bytes, name: str) -> int:
     if len(value) != _U32.size:
         raise DamagedError(f"{name} has {len(value)} octets")
-    number: int = _U32.unpack(value)[0]
-    return number
+    return int(_U32.unpack(value)[0])
 
 
 def read_as_path(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from bgp.attribute import EXTENDED_LENGTH, MP_REACH_NLRI, MP_UNREACH_NLRI, Raw
+from bgp.attribute import Raw
+from bgp.attribute_kinds import EXTENDED_LENGTH, MP_REACH_NLRI, MP_UNREACH_NLRI
 from bgp.errors import BgpError
 from bgp.nlri import IPV4, IPV6, Prefix
 from bgp.nlri_wire import NlriError, read_prefixes

@@ -16,7 +16,8 @@ import struct
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple, TypeVar
 
-from bgp.attribute import AS_SEQUENCE, DamagedError, UnrecognizedError, decode, split
+from bgp.attribute import DamagedError, UnrecognizedError, decode, read_each, split
+from bgp.attribute_kinds import AS_SEQUENCE, MP_REACH_NLRI
 from bgp.event import Change
 from bgp.multiprotocol import (
     MALFORMED_ATTRIBUTE_LIST,
@@ -52,6 +53,8 @@ class Negotiated(NamedTuple):
     families: frozenset[int]
     """IPV4 and IPV6 unicast; routes of others are ignored."""
     asn_size: int = 4
+    internal: bool = False
+    """The peer is in our own AS."""
     via: IPAddress | None = None
     """The next hop of all routes whatever the message says: a peer by interface (RFC 8950 lets it
     send its link-local address alone, twice, or beside a global or unspecified one)."""
@@ -100,9 +103,29 @@ class UpdateReader:
             return Update()
         if known is not None and new and not gone:
             return Update((Change(known, new, gone),))
+        if block and not new:
+            self._expect_sound(block, negotiated)
         if new or gone:
             return _update([self._change(block, negotiated, new, gone)])
         return Update((), None if block else IPV4)
+
+    @staticmethod
+    def _expect_sound(block: bytes, negotiated: Negotiated) -> None:
+        """Read attributes that no route goes with: with damage it cannot be told whose they are.
+
+        Then the session ends (RFC 7606 section 5.2); a missing attribute is none.
+        """
+        try:
+            found, damage = split(block)
+            if not damage:
+                others = [raw for raw in found if raw.kind not in MULTIPROTOCOL]
+                read_each(others, asn_size=negotiated.asn_size, internal=negotiated.internal)
+        except UnrecognizedError as error:
+            raise _unrecognized(error) from None
+        except DamagedError as error:
+            damage = str(error)
+        if damage:
+            raise UpdateError(MALFORMED_ATTRIBUTE_LIST, f"{damage}, and no route to withdraw")
 
     def _forget(self, negotiated: Negotiated) -> None:
         self._negotiated = negotiated
@@ -139,6 +162,8 @@ class UpdateReader:
         if family in families and left:
             changes.append(Told(Change(None, (), left)))
         reach, hop, announced = reached(found)
+        if not (new or reach or any(raw.kind == MP_REACH_NLRI for raw in found)):
+            self._expect_sound(block, negotiated)
         if reach in families and announced:
             changes.append(self._change(rest, negotiated, announced, [], hop, damage))
         if not changes and family in families and len(found) == 1 and not damage:
@@ -197,6 +222,7 @@ class UpdateReader:
             return decode(
                 found,
                 asn_size=negotiated.asn_size,
+                internal=negotiated.internal,
                 next_hop=self._address if via is None else lambda _: via,
                 reached=hop,
             )

@@ -14,7 +14,7 @@ from bgp.event import Change, Connected, EndOfRib, Event, Refused, SessionDown, 
 from bgp.nlri import IPAddress
 from bgp.peer import PeerId
 from bgp.speaker.events import EventError, parse
-from bgp.speaker.launcher.frame import FAMILY_FLAGS, FOUR_OCTET_ASNS
+from bgp.speaker.launcher.frame import FAMILY_FLAGS, FOUR_OCTET_ASNS, INTERNAL
 from bgp.speaker.stream import Frame
 from bgp.update import UPDATE_ERROR, Negotiated, UpdateError, UpdateReader
 
@@ -35,6 +35,7 @@ class _Session:
         self.negotiated = Negotiated(
             families=frozenset(f for f, flag in FAMILY_FLAGS.items() if frame.flags & flag),
             asn_size=4 if frame.flags & FOUR_OCTET_ASNS else 2,
+            internal=bool(frame.flags & INTERNAL),
             via=via,
         )
         self.refused = False

@@ -72,7 +72,8 @@ def test_every_attribute_that_is_kept() -> None:
             attribute(0xC0, 99, b"unknown and optional"),
         )
     )
-    ((attributes, new, gone),) = read(body(nlri([OTHER, POD]), block, nlri([POD])))
+    inside = BOTH._replace(internal=True)
+    ((attributes, new, gone),) = read(body(nlri([OTHER, POD]), block, nlri([POD])), inside)
     assert (new, gone) == ([POD], [OTHER])
     assert attributes == Attributes(
         next_hop=ip_address("10.0.1.2"),

@@ -14,13 +14,21 @@ HEADER = struct.Struct(">BIBB")
 AFTER_LENGTH = 5
 """What comes before the part that the length counts."""
 FOUR_OCTET_ASNS = 1
+INTERNAL = 8
 FAMILY_FLAGS = {4: 2, 6: 4}
 """Flags: what the session negotiated."""
 
 
-def pack(peer: str, messages: bytes, *, families: set[int], four_octet_asns: bool) -> bytes:
-    """Give the frame for whole messages of a session."""
-    flags = FOUR_OCTET_ASNS if four_octet_asns else 0
+def pack(
+    peer: str,
+    messages: bytes,
+    *,
+    families: set[int],
+    four_octet_asns: bool,
+    internal: bool = False,
+) -> bytes:
+    """Give the frame for whole messages of a session; `internal`: the peer is in our own AS."""
+    flags = (FOUR_OCTET_ASNS if four_octet_asns else 0) | (INTERNAL if internal else 0)
     for family in families:
         flags |= FAMILY_FLAGS[family]
     address = peer.encode("ascii")

@@ -142,4 +142,5 @@ def _frame(protocol: Any, messages: bytes) -> bytes:
         messages,
         families={_FAMILIES[afi] for afi in unicast & _FAMILIES.keys()},
         four_octet_asns=bool(negotiated.asn4),
+        internal=int(negotiated.local_as) == int(negotiated.peer_as),
     )
