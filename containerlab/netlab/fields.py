@@ -94,13 +94,18 @@ def read_endpoint(
 ) -> Endpoint | None:
     """Read `node:interface`; the node must exist."""
     node, colon, interface = text.partition(":")
-    if not colon or not _INTERFACE.fullmatch(interface) or interface in (".", "..", "lo"):
+    if not colon or not is_interface_name(interface):
         problems.add(where, f"must be 'node:interface' with a usable name, not {text!r}")
         return None
     if node not in nodes:
         problems.add(where, f"no node {node!r}{hint(node, nodes)}")
         return None
     return Endpoint(node=node, interface=interface)
+
+
+def is_interface_name(text: str) -> bool:
+    """Tell whether the kernel takes this as the name of a link."""
+    return bool(_INTERFACE.fullmatch(text)) and text not in (".", "..", "lo")
 
 
 def _kind(value: object) -> str:

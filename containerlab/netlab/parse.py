@@ -14,6 +14,7 @@ from containerlab.netlab.errors import TopologyError
 from containerlab.netlab.expand import expand_magic, expand_variables
 from containerlab.netlab.fields import (
     Problems,
+    is_interface_name,
     read_bind,
     read_command,
     read_endpoint,
@@ -114,6 +115,8 @@ class _Reader:
             self._check_kind(kind, where)
         else:
             self.problems.add(where, "key 'kind' is missing")
+        if kind == "bridge":
+            return self._bridge(name, own)
         chain = (defaults, levels["kinds"].get(kind, {}), group_level, own)
         image = self._last(chain, "image", where)
         self._check_image(image, where)
@@ -129,6 +132,24 @@ class _Reader:
             exec=self._exec(chain, name),
             env=self._values(chain, "env", where),
             sysctls=self._sysctls(chain, where),
+        )
+
+    def _bridge(self, name: str, own: Level) -> NodeSpec:
+        """Return a switch; what it inherits is for containers and has no meaning here."""
+        where = f"node {name}"
+        for key in own.keys() - schema.BRIDGE_APPLIED:
+            self.problems.add(where, f"key {key!r} means nothing for a bridge")
+        if not is_interface_name(name):
+            self.problems.add(where, "is no usable name of a bridge (at most 15 characters)")
+        return NodeSpec(
+            name=name,
+            image="",
+            hostname=name,
+            binds=(),
+            exec=(),
+            env=(),
+            sysctls=(),
+            is_bridge=True,
         )
 
     def _last(self, chain: tuple[Level, ...], key: str, where: str) -> str:
@@ -228,7 +249,9 @@ class _Reader:
 
     def _check_kind(self, kind: str, where: str) -> None:
         if kind not in schema.KINDS:
-            self.problems.add(where, f"kind {kind!r} needs containerlab; here only 'linux'")
+            self.problems.add(
+                where, f"kind {kind!r} needs containerlab; here only 'linux' and 'bridge'"
+            )
 
     def _check_image(self, image: str, where: str) -> None:
         if not image:

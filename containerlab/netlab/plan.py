@@ -39,6 +39,7 @@ class NodePlan:
     env: Mapping[str, str]
     service: Service
     exec: tuple[tuple[str, ...], ...]
+    is_bridge: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ def _plan_node(node: NodeSpec) -> NodePlan:
         env={**BASE_ENV, **dict(node.env)},
         service=service_for(node.image) or NOTHING,
         exec=node.exec,
+        is_bridge=node.is_bridge,
     )
 
 
@@ -117,9 +119,18 @@ def render_create_batch(plan: LabPlan, node: str, pids: Mapping[str, int]) -> st
 
 
 def render_up_batch(plan: LabPlan, node: str) -> str:
-    """Return the `ip -batch` text that sets lo and all links of `node` up."""
-    names = ["lo", *(end.interface for end in endpoints(plan.links) if end.node == node)]
-    return "".join(f"link set dev {name} up\n" for name in names)
+    """Return the `ip -batch` text that sets lo and all links of `node` up.
+
+    The links of a bridge become ports of one link, named as the node.
+    """
+    ports = [end.interface for end in endpoints(plan.links) if end.node == node]
+    lines = []
+    if any(spec.is_bridge for spec in plan.nodes if spec.name == node):
+        lines.append(f"link add name {node} type bridge")
+        lines += [f"link set dev {port} master {node}" for port in ports]
+        lines.append(f"link set dev {node} up")
+    lines += [f"link set dev {name} up" for name in ("lo", *ports)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def endpoints(links: tuple[Link, ...]) -> dict[Endpoint, Endpoint]:

@@ -41,7 +41,9 @@ LINK_KNOWN = frozenset(
      "mode", "remote", "vni", "dst-port", "src-port"}
 )  # fmt: skip
 
-KINDS = frozenset({"linux"})
+KINDS = frozenset({"linux", "bridge"})
+# A bridge is no container: whatever else containerlab would take there does nothing there, too.
+BRIDGE_APPLIED = frozenset({"kind", "group", "labels"})
 
 # What containerlab gives a veth when the file says nothing (links/link.go, DefaultLinkMTU).
 DEFAULT_LINK_MTU = 9500

@@ -48,6 +48,8 @@ class NodeSpec:
     exec: tuple[tuple[str, ...], ...]
     env: tuple[tuple[str, str], ...]
     sysctls: tuple[tuple[str, str], ...]
+    is_bridge: bool = False
+    """Of kind `bridge`: a switch between its links, nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

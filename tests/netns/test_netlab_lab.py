@@ -164,6 +164,36 @@ def test_a_stopped_node_takes_its_links_along(lab: Lab) -> None:
     a.stop()
 
 
+SWITCHED = """
+name: switched
+topology:
+  defaults: {kind: linux, network-mode: none, image: alpine}
+  nodes:
+    sw: {kind: bridge}
+    a: {exec: ["ip addr add 10.9.0.1/24 dev eth1"]}
+    b: {exec: ["ip addr add 10.9.0.2/24 dev eth1"]}
+    c: {exec: ["ip addr add 10.9.0.3/24 dev eth1"]}
+  links:
+    - {endpoints: ["sw:to-a", "a:eth1"], mtu: 1500}
+    - {endpoints: ["sw:to-b", "b:eth1"], mtu: 1500}
+    - {endpoints: ["c:eth1", "sw:to-c"], mtu: 1500}
+"""
+
+
+def test_a_bridge_joins_its_links(tmp_path: Path) -> None:
+    before = RootState.read()
+    with Lab.up(write_pair(tmp_path, SWITCHED)) as lab:
+        assert reaches(lab, "10.9.0.2")
+        assert reaches(lab, "10.9.0.3")
+        lab.nodes["sw"].interface("to-b").down()
+        assert carrier(lab, "b", "eth1") == "0"
+        assert not reaches(lab, "10.9.0.2")
+        assert reaches(lab, "10.9.0.3")
+        assert RootState.read() == before
+        traces = Traces.of(lab)
+    assert traces.holders() == {}
+
+
 def test_two_labs_at_once_do_not_meet(tmp_path: Path) -> None:
     with Lab.up(write_pair(tmp_path / "1")) as one, Lab.up(write_pair(tmp_path / "2")) as two:
         one.nodes["b"].interface("eth7").down()
@@ -233,11 +263,14 @@ def test_a_killed_runner_leaves_nothing(tmp_path: Path) -> None:
         text=True,
     )
     with runner:
-        assert runner.stdout
-        traces = Traces.of_pids([int(word) for word in runner.stdout.readline().split()])
-        assert len(traces.holders()) >= 5
-        assert RootState.read() == before
-        runner.kill()
+        try:
+            assert runner.stdout
+            traces = Traces.of_pids([int(word) for word in runner.stdout.readline().split()])
+            # Two inits, two programs, and the child of the second, which is started last.
+            wait_until(lambda: len(traces.holders()) >= 5, deadline_s=5, what="all programs run")
+            assert RootState.read() == before
+        finally:
+            runner.kill()  # without it, a failure above would wait for the runner to end
         runner.wait()
         wait_until(lambda: not traces.holders(), deadline_s=5, what="no process of the lab is left")
     assert RootState.read() == before

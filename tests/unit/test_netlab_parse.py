@@ -149,8 +149,8 @@ def test_accepted_keys_change_nothing() -> None:
         pytest.param(PAIR.replace("name: pair", ""), "key 'name' is missing", id="no name"),
         pytest.param(PAIR.replace("pair", "'a b'"), "name: 'a b' must be letters", id="bad name"),
         pytest.param(
-            with_node("{kind: bridge}"),
-            "node a: kind 'bridge' needs containerlab; here only 'linux'",
+            with_node("{kind: k8s-kind}"),
+            "node a: kind 'k8s-kind' needs containerlab; here only 'linux' and 'bridge'",
             id="other kind",
         ),
         pytest.param(
@@ -293,7 +293,7 @@ topology:
         "unknown key 'colour'",
         "node a: unknown key 'exce' (did you mean 'exec'?)",
         "node b: nothing stands for image 'nginx'; this runner knows frrouting/frr, bird,"
-        " podroute-node, alpine, debian, netshoot",
+        " gobgp, podroute-node, alpine, debian, netshoot",
         "node b: key 'network-mode' must be 'none': there is no management network here",
         "links[0]: endpoints: no node 'bb' (did you mean 'b'?)",
     ]
