@@ -86,30 +86,32 @@ def _change_peers(scene: Scene, number: int) -> Outcome:
     for peer in peers[:number]:
         peer["hold_time_s"] = 30
     changed = [peer["name"] for peer in peers[:number]]
-    before = _sessions(scene)
+    before = sessions_of(scene)
 
     def breaking() -> None:
         scene.write_config(host, peers=peers)
         wait_for(
-            lambda: "" if _are_anew(scene, changed, before) else str(_sessions(scene)),
+            lambda: "" if are_anew(scene, changed, before) else str(sessions_of(scene)),
             deadline_s=20,
             what=f"{', '.join(changed)} anew",
         )
 
     outcome, _ = scene.under_traffic(breaking, may_not_send=number > 1)
-    after = _sessions(scene)
+    after = sessions_of(scene)
     others = [n for n in before if n not in changed and before[n] != after.get(n)]
     scene.write_config(host, peers=None)
     return replace(outcome, faults=(*outcome.faults, *(f"{name} was disturbed" for name in others)))
 
 
-def _sessions(scene: Scene) -> dict[str, tuple[str, str]]:
+def sessions_of(scene: Scene) -> dict[str, tuple[str, str]]:
+    """Return state and beginning of each of node1's sessions, in the order of its configuration."""
     peers = scene.ask(scene.fabric.hosts[0], "peers")["peers"]
     return {peer["name"]: (peer["state"], peer["since"]) for peer in peers}
 
 
-def _are_anew(scene: Scene, names: Sequence[str], before: dict[str, tuple[str, str]]) -> bool:
-    now = _sessions(scene)
+def are_anew(scene: Scene, names: Sequence[str], before: dict[str, tuple[str, str]]) -> bool:
+    """Whether these sessions are established, and not as they were *before*."""
+    now = sessions_of(scene)
     return all(now[name][0] == "established" and now[name] != before[name] for name in names)
 
 
@@ -195,7 +197,7 @@ def _not_moved(scene: Scene) -> str:
     gateways = {hop.get("gateway") for r in routes for hop in r.get("nexthops", [r])}
     if gateways != {NEW_UPLINK[1]}:
         return f"tor1 sends pod traffic to {gateways}"
-    states = _sessions(scene)
+    states = sessions_of(scene)
     return "" if {state for state, _ in states.values()} == {"established"} else str(states)
 
 

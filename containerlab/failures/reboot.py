@@ -1,13 +1,15 @@
-"""Row 5: a node is rebooted without a drain: what the service manager runs, then links down."""
+"""Rows 5 and 6: a node leaves, by a reboot without a drain or by a drain, then its links go."""
 
 from __future__ import annotations
 
 import configparser
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 
 from containerlab.demo.daemon import PODROUTE
-from containerlab.demo.fabric import ROOT
+from containerlab.demo.fabric import ROOT, wait_for
 from containerlab.demo.tor import RouteWatch
 from containerlab.failures.scenario import Outcome, Scenario, lost_of, sent_of
 from containerlab.failures.scene import BEFORE_S, START, Scene
@@ -30,29 +32,63 @@ def stop_command(unit: str) -> str:
 
 
 def _reboot(scene: Scene) -> Outcome:
-    return _go_dark(scene, with_stop=True)
-
-
-def _reboot_unnoticed(scene: Scene) -> Outcome:
-    return _go_dark(scene, with_stop=False)
-
-
-def _go_dark(scene: Scene, *, with_stop: bool) -> Outcome:
-    """Stop node3's daemons as systemd does at a shutdown, then its links, carriers kept."""
+    """Stop node3 as systemd does at a shutdown."""
     host = scene.fabric.hosts[2]
-    links = list(host.node.interfaces.values())
     command = stop_command(UNIT.read_text()).replace(INSTALLED, str(PODROUTE))
     # What `systemctl is-system-running` says from the moment a shutdown has begun.
     script = f"mkdir -p {_BIN}; printf '#!/bin/sh\\necho stopping\\nexit 1\\n' > {_BIN}/systemctl"
     host.node.run(["sh", "-ec", f"{script}; chmod +x {_BIN}/systemctl"])
+
+    def leave() -> None:
+        host.node.run(["sh", "-c", f"PATH={_BIN}:$PATH; {command}"], timeout_s=30)
+
+    return _go_dark(scene, leave)
+
+
+def _reboot_unnoticed(scene: Scene) -> Outcome:
+    return _go_dark(scene, None)
+
+
+def _drain(scene: Scene) -> Outcome:
+    """Drain node3 first; its sessions must stay up as long as its agent runs."""
+    host = scene.fabric.hosts[2]
+    before = _times_down(scene)
+    disturbed: list[str] = []
+
+    def leave() -> None:
+        host.podroute("drain", "--wait", "1")
+        if (after := _times_down(scene)) != before:
+            disturbed.append(f"sessions went down: {before}, then {after}")
+
+    try:
+        outcome = _go_dark(scene, leave)
+    finally:
+        wait_for(lambda: _undrained(scene), deadline_s=20, what="undrain")
+    return replace(outcome, faults=(*outcome.faults, *disturbed))
+
+
+def _undrained(scene: Scene) -> str:
+    done = scene.fabric.hosts[2].node.run([PODROUTE, "undrain"], check=False)
+    return done.stderr if done.returncode else ""
+
+
+def _times_down(scene: Scene) -> dict[str, int]:
+    peers = scene.ask(scene.fabric.hosts[2], "peers")["peers"]
+    return {peer["name"]: peer["times_down"] for peer in peers}
+
+
+def _go_dark(scene: Scene, leave: Callable[[], None] | None) -> Outcome:
+    """Let node3 *leave*, end its daemons, then silence its links, carriers kept."""
+    host = scene.fabric.hosts[2]
+    links = list(host.node.interfaces.values())
     with ExitStack() as stack:
         watches = [stack.enter_context(RouteWatch(tor)) for tor in scene.fabric.tors]
         traffic = stack.enter_context(Traffic(scene.to_shared()))
         traffic.go()
         time.sleep(BEFORE_S)
         began = time.monotonic()
-        if with_stop and command:
-            host.node.run(["sh", "-c", f"PATH={_BIN}:$PATH; {command}"], timeout_s=30)
+        if leave is not None:
+            leave()
         host.agent.terminate()
         host.cni.terminate()
         dark = time.monotonic()
@@ -79,7 +115,7 @@ def _go_dark(scene: Scene, *, with_stop: bool) -> Outcome:
         sent=sent_of(results),
         note=f"links down {dark - began:.2f} s after the stop began",
         faults=tuple(f"not withdrawn before the links were down: {name}" for name in late)
-        if with_stop
+        if leave is not None
         else (),
     )
 
@@ -96,5 +132,17 @@ SCENARIOS = (
         lost=exactly(0),
         control=_reboot_unnoticed,
         controlled="SIGTERM alone (a restart, as far as the agent knows)",
+    ),
+    Scenario(
+        row="6",
+        name="drain",
+        broken="`podroute drain --wait 1` on a node, then its daemons end, then links are silent",
+        rule="marked, then withdrawn, no session reset; no packet lost to an address that another"
+        " node has, too",
+        timed="until the ToRs' kernels have none of its pod CIDRs",
+        run=_drain,
+        lost=exactly(0),
+        control=_reboot_unnoticed,
+        controlled="SIGTERM without a drain",
     ),
 )

@@ -12,13 +12,14 @@ from containerlab.failures import (
     mtu,
     node,
     reboot,
+    sessions,
     silence,
     tors,
 )
 from containerlab.failures.scenario import Outcome, Scenario, Tried
 from containerlab.failures.scene import Scene
 
-_MODULES = (daemons, silence, reboot, tors, disturbed, node, mtu, advertised)
+_MODULES = (daemons, silence, reboot, tors, disturbed, node, mtu, advertised, sessions)
 SCENARIOS: tuple[Scenario, ...] = tuple(
     sorted(
         (scenario for module in _MODULES for scenario in module.SCENARIOS),

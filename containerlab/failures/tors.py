@@ -81,7 +81,7 @@ def _announce_wrongly(scene: Scene) -> Outcome:
     before = routes_of(host.node)
 
     def breaking() -> None:
-        _configure(tor, ["no bgp network import-check"], permit=True)
+        configure(tor, ["no bgp network import-check"], permit=True)
         _networks(tor, add=True)
         wait_for(lambda: _lacks(host.node, GOOD), deadline_s=10, what="the announcements of tor1")
         during = routes_of(host.node, leaving_out=GOOD)
@@ -100,7 +100,7 @@ def _announce_wrongly(scene: Scene) -> Outcome:
     try:
         outcome, _ = scene.under_traffic(breaking)
     finally:
-        _configure(tor, ["bgp network import-check"], permit=False)
+        configure(tor, ["bgp network import-check"], permit=False)
         for cidr in ("10.244.1.0/24", "fd00:244:1::/64"):
             tor.node.run(["ip", "route", "delete", cidr, "metric", "5"])
         host.node.run(["ip", "route", "delete", *FOREIGN_DEFAULT])
@@ -114,10 +114,10 @@ def _networks(tor: Tor, *, add: bool) -> None:
         lines += [f"address-family ipv{family} unicast"]
         lines += [f"{word} {ip_network(cidr)}" for cidr in (*BAD[family], good)]
         lines += ["exit-address-family"]
-    _configure(tor, lines)
+    configure(tor, lines)
 
 
-def _configure(tor: Tor, lines: Sequence[str], *, permit: bool | None = None) -> None:
+def configure(tor: Tor, lines: Sequence[str], *, permit: bool | None = None) -> None:
     """Enter lines below `router bgp`; let everything out to the nodes, or no longer."""
     commands = ["configure terminal"]
     if permit is not None:
