@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from containerlab.demo.fabric import FAMILIES, wait_for
+from containerlab.demo.tor import packets_sent
 from containerlab.failures.kernel import LEARNED, ours, repairs
 from containerlab.failures.scenario import Outcome, Scenario
 from containerlab.failures.scene import START, Scene, worst_gap_s
@@ -15,6 +16,9 @@ from containerlab.netlab.node import Node
 REPAIR_S = 1.0
 UNREPAIRED_S = 1.5
 UPLINK = "eth1"
+"""node1's and tor1's name of the link between them."""
+LEAST_CARRIED = 100
+"""Packets before it is disturbed, each way; all flows send 2000 in that time."""
 UNUSED = {4: "10.244.1.250", 6: "fd00:244:1::fa11"}
 # Not `ip route flush`: with next hops that are objects, iproute2 sends back what it was told, and
 # the kernel refuses that (EINVAL, fib_nh_common and nexthop id in one message).
@@ -110,8 +114,12 @@ def _disturbed(scene: Scene, breaking: Callable[[], None]) -> Outcome:
     host = scene.fabric.hosts[0]
     before = ours(host.node)
     ended: list[float] = []
+    ends = (host.node, scene.fabric.tors[0].node)
+    idle = [packets_sent(node)[UPLINK] for node in ends]
+    carried: list[int] = []
 
     def whole() -> float | None:
+        carried.extend(packets_sent(node)[UPLINK] for node in ends)
         breaking()
         ended.append(time.monotonic())
         scene.wait_whole()
@@ -120,12 +128,16 @@ def _disturbed(scene: Scene, breaking: Callable[[], None]) -> Outcome:
     outcome, results = scene.under_traffic(whole, may_not_send=True)
     back_s = time.monotonic() - ended[0]
     after = ours(host.node)
+    faults = [f"new {after - before}, gone {before - after}"] if after != before else []
+    used = [now - then for now, then in zip(carried, idle, strict=True)]
+    if min(used) < LEAST_CARRIED:
+        faults.append(f"the uplink's ends had sent only {used} packets before")
     return Outcome(
         seconds=round(worst_gap_s(results), 2),
         lost=outcome.lost,
         sent=outcome.sent,
         note=f"all sessions and legs back {back_s:.1f} s after it ended",
-        faults=() if after == before else (f"new {after - before}, gone {before - after}",),
+        faults=tuple(faults),
     )
 
 

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from containerlab.demo.fabric import FAMILIES, wait_for
 from containerlab.demo.pod import Pod
+from containerlab.failures.kernel import has
 from containerlab.failures.scenario import Outcome, Scenario
 from containerlab.failures.scene import Scene
 from containerlab.measure.bulk import echo_server, transfer
@@ -54,6 +55,7 @@ def _with_jumbo(scene: Scene, *, blocked: bool) -> Outcome:
         for end in ends:
             end.node.run(["ip", "link", "set", end.name, "mtu", str(INSIDE)])
         wait_for(lambda: _not_told(host.node), deadline_s=40, what="node.json with the larger MTU")
+        wait_for(lambda: _not_heard(host.node), deadline_s=20, what="routes to the far host")
         pod = host.runtime.make_pod("jumbo")
         if blocked:
             for node in routers:
@@ -95,6 +97,14 @@ def _not_told(node: Node) -> str:
     return "" if told.get("mtu") == INSIDE else f"mtu {told.get('mtu')}"
 
 
+def _not_heard(node: Node) -> str:
+    return " ".join(cidr for cidr in _far_cidrs() if not has(node, cidr))
+
+
+def _far_cidrs() -> tuple[str, ...]:
+    return tuple(f"{address}/{128 if ':' in address else 32}" for address in FAR.values())
+
+
 def _far(client: Node) -> Pod:
     """Make a host behind the client's router and have it announced."""
     client.run(["ip", "netns", "add", _NAME])
@@ -123,8 +133,8 @@ def _announce(client: Node, *, add: bool) -> None:
     word = "network" if add else "no network"
     lines = ["configure terminal", "router bgp 65000"]
     lines += ["no bgp network import-check" if add else "bgp network import-check"]
-    for family, length in ((4, 32), (6, 128)):
-        lines += [f"address-family ipv{family} unicast", f"{word} {FAR[family]}/{length}"]
+    for family, cidr in zip(FAR, _far_cidrs(), strict=True):
+        lines += [f"address-family ipv{family} unicast", f"{word} {cidr}"]
         lines += ["exit-address-family"]
     client.run(["vtysh", *(word for line in lines for word in ("-c", line))])
 

@@ -63,7 +63,7 @@ def _facts() -> dict[str, str]:
     ).stdout
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "processors": str(os.cpu_count()),
         "podroute": version("podroute"),
         "ExaBGP": version("exabgp"),
