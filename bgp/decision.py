@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from bgp.path import DEFAULT_LOCAL_PREFERENCE, GRACEFUL_SHUTDOWN, Path, Preferred
+from bgp.path import DEFAULT_LOCAL_PREFERENCE, GRACEFUL_SHUTDOWN, Path
 from bgp.peer import PeerId, PeerSettings
 
 
@@ -90,16 +90,15 @@ def _as_path(path: Path) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
 
 
 def _rank(path: Path, internal: frozenset[PeerId]) -> tuple[int, int, int]:
-    attributes = path.attributes
+    attributes = path.attributes.common
     preference = DEFAULT_LOCAL_PREFERENCE
     if attributes.communities and GRACEFUL_SHUTDOWN in attributes.communities:
         preference = 0
     elif attributes.local_preference is not None and (
-        path.peer in internal or isinstance(attributes, Preferred)
+        path.peer in internal or attributes.is_preferred
     ):
         preference = attributes.local_preference
-    length = len(attributes.as_path) + len(attributes.as_sets)
-    return (-preference, length, attributes.origin)
+    return (-preference, path.attributes.path_length, attributes.origin)
 
 
 def _lowest_med(paths: list[Path]) -> list[Path]:

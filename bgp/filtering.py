@@ -6,13 +6,13 @@ What depends on the attributes is decided once for all prefixes that share them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from bgp.export import Export, with_prepends
 from bgp.filter import Action, Change, Filter, Match, Term
 from bgp.nlri import Prefix
-from bgp.path import Attributes, Preferred
+from bgp.path import Attributes
 from bgp.peer import PeerSettings
 
 C = TypeVar("C", bound=tuple[int, ...])
@@ -131,12 +131,11 @@ def _changed(attributes: Attributes, changes: tuple[Change, ...]) -> Attributes:
     same = (communities, large) == (attributes.communities, attributes.large_communities)
     if preference is None and same:
         return attributes
-    values = {each.name: getattr(attributes, each.name) for each in fields(Attributes)}
     # Of other attributes that had the same standing, not all may have been changed.
-    values |= {"communities": communities, "large_communities": large, "standing": None}
+    changed = attributes.changed(communities=communities, large_communities=large)
     if preference is None:
-        return Attributes(**values)
-    return Preferred(**(values | {"local_preference": preference}))
+        return changed
+    return changed.changed(local_preference=preference, is_preferred=True)
 
 
 def _edit(have: tuple[C, ...], added: tuple[C, ...], removed: frozenset[C]) -> tuple[C, ...]:

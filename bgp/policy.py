@@ -127,9 +127,11 @@ class ImportPolicy:
         `own_asns` is how often our AS may stand in the path. Under half a microsecond for what is
         accepted.
         """
-        if local_asn in attributes.as_path or attributes.as_sets:
+        # Octets that look like the number need not be one: it is counted then.
+        sets = attributes.common.as_sets
+        if sets or local_asn.to_bytes(4, "big") in attributes.packed_path:
             found = attributes.as_path.count(local_asn)
-            found += sum(local_asn in members for members in attributes.as_sets)
+            found += sum(local_asn in members for members in sets)
             if found > own_asns:
                 return _refuse_loop
         return self._why_not

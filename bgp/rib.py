@@ -158,7 +158,7 @@ class Rib:
         for prefix in prefixes:
             tables = used[prefix[0]]
             found = [accepted.get(prefix) for _, accepted in tables]
-            key = tuple(found if strict else [a and (a.standing or a) for a in found])
+            key = tuple(found if strict else [a and (a.common.standing or a) for a in found])
             hops = known.get(key)
             if hops is None:
                 paths = tuple(

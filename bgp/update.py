@@ -16,6 +16,15 @@ import struct
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple, TypeVar
 
+from bgp.alike import (
+    AS_0,
+    AS_PATH_SECOND,
+    ORIGIN_FIRST,
+    PATH_AT,
+    Pattern,
+    pattern_of,
+    read_alike,
+)
 from bgp.attribute import DamagedError, UnrecognizedError, decode, read_each, split
 from bgp.attribute_kinds import AS_SEQUENCE, MP_REACH_NLRI
 from bgp.event import Change
@@ -38,9 +47,6 @@ _CACHE_ENTRIES: Final = 4096
 _HALF: Final = 16
 _IPV4_SIZE: Final = 4
 _ASN_SIZE: Final = 4
-_ORIGIN_FIRST: Final = b"\x40\x01\x01"
-_AS_PATH_SECOND: Final = b"\x40\x02"
-_PATH_AT: Final = 9
 _SEQUENCES: Final = tuple(f">{count}I" for count in range(256))
 T = TypeVar("T")
 
@@ -88,6 +94,14 @@ class UpdateReader:
         self._templates: dict[bytes, Attributes] = {}
         """By the block without its AS path, but with the path's length."""
         self._addresses: dict[bytes, IPAddress] = {}
+        self._pattern: Pattern | None = None
+
+    def read_alike(self, messages: bytes, at: int, changes: list[Change]) -> int:
+        """Read messages that look like the last one, from the one at `at` on.
+
+        Appends to `changes` and gives where it stopped.
+        """
+        return at if self._pattern is None else read_alike(self._pattern, messages, at, changes)
 
     def read(self, body: bytes, negotiated: Negotiated) -> Update:
         """Read the message without its header. Raises UpdateError, nothing else."""
@@ -102,6 +116,8 @@ class UpdateReader:
         if IPV4 not in negotiated.families:
             return Update()
         if known is not None and new and not gone:
+            if len(new) == 1:
+                self._pattern = pattern_of(body, block, new[0], known)
             return Update((Change(known, new, gone),))
         if block and not new:
             self._expect_sound(block, negotiated)
@@ -132,18 +148,21 @@ class UpdateReader:
         self._attributes.clear()
         self._damages.clear()
         self._templates.clear()
+        self._pattern = None
 
     def _beside_as_path(self, block: bytes) -> Attributes | None:
         """Put the AS path of the block into attributes known from another block, if they are."""
-        if block[:3] != _ORIGIN_FIRST or block[4:6] != _AS_PATH_SECOND or len(block) <= _PATH_AT:
+        if block[:3] != ORIGIN_FIRST or block[4:6] != AS_PATH_SECOND or len(block) <= PATH_AT:
             return None
         end = 7 + block[6]
-        template = self._templates.get(block[:4] + block[8:_PATH_AT] + block[end:])
+        template = self._templates.get(block[:4] + block[8:PATH_AT] + block[end:])
         # One sequence of four-octet numbers is by far the usual path.
         if template is None or block[7] != AS_SEQUENCE or block[6] != 2 + 4 * block[8]:
             return None
-        path = struct.unpack_from(_SEQUENCES[block[8]], block, _PATH_AT)
-        return None if 0 in path else template.with_as_path(path)
+        packed = block[PATH_AT:end]
+        if AS_0 in packed and 0 in struct.unpack(_SEQUENCES[block[8]], packed):
+            return None
+        return template.with_packed_path(packed)
 
     def _read_all(
         self, block: bytes, new: list[Prefix], gone: list[Prefix], negotiated: Negotiated
@@ -204,11 +223,11 @@ class UpdateReader:
         return known
 
     def _note_template(self, block: bytes, known: Attributes) -> None:
-        """Keep for other AS paths of the same length; see `Attributes.with_as_path`."""
-        if known.as_sets or known.med is not None or len(block) <= _PATH_AT:
+        """Keep for other AS paths of the same length; see `Attributes.with_packed_path`."""
+        if known.as_sets or known.med is not None or len(block) <= PATH_AT:
             return
-        if block[:3] == _ORIGIN_FIRST and block[4:6] == _AS_PATH_SECOND:
-            key = block[:4] + block[8:_PATH_AT] + block[7 + block[6] :]
+        if block[:3] == ORIGIN_FIRST and block[4:6] == AS_PATH_SECOND:
+            key = block[:4] + block[8:PATH_AT] + block[7 + block[6] :]
             _put(self._templates, key, known)
 
     def _decode(self, block: bytes, negotiated: Negotiated, hop: bytes) -> Attributes | str:

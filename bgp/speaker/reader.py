@@ -98,8 +98,9 @@ def _read_messages(messages: bytes, peer: PeerId, session: _Session) -> list[Eve
     events: list[Event] = []
     changes: list[Change] = []
     read, negotiated = session.reader.read, session.negotiated
+    read_alike = session.reader.read_alike
     at, end, damages = 0, len(messages), 0
-    while at < end:
+    while (at := read_alike(messages, at, changes)) < end:
         until = at + (messages[at + 16] << 8 | messages[at + 17])
         try:
             update = read(messages[at + _HEADER_BYTES : until], negotiated)

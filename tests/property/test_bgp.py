@@ -33,8 +33,15 @@ POLICY = ImportPolicy(cluster=(AcceptRule(prefix=Prefix.parse("10.244.0.0/16"), 
 NETWORKS = [Prefix.parse(f"10.244.{i}.0/24") for i in range(4)] + [Prefix.parse("10.9.0.0/24")]
 
 addresses = st.builds(IPv4Address, st.integers(0x0A000001, 0x0A0000FF))
+
+
+def attributes_of(**values: Any) -> Attributes:
+    """Return them; `builds` would add the parts of the tuple to the arguments of the class."""
+    return Attributes(**values)
+
+
 attributes = st.builds(
-    Attributes,
+    attributes_of,
     next_hop=addresses,
     as_path=st.lists(st.sampled_from([65101, 65102, 65201, 65300]), max_size=3).map(tuple),
     as_sets=st.just(()) | st.just(((1, 2),)),

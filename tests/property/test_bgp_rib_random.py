@@ -6,7 +6,7 @@ The model keeps what the peers sent and nothing else; whatever is asked of it is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -104,7 +104,7 @@ class Run:
         for prefix in PREFIXES:
             expected = self.model.best(prefix)
             best = [(path.peer, plain(path)) for path in self.rib.best(prefix)]
-            assert best == [(p, replace(a, local_preference=None)) for p, a in expected]
+            assert best == [(p, a.changed(local_preference=None)) for p, a in expected]
             assert hops[prefix] == tuple(a.next_hop for _, a in expected)
             assert prefix in changed or self.seen.get(prefix, []) == expected
             self.seen[prefix] = expected
@@ -123,8 +123,7 @@ class Run:
 
 def plain(path: Path) -> Attributes:
     """Return the attributes without regard to whose preference they hold."""
-    values = {each.name: getattr(path.attributes, each.name) for each in fields(Attributes)}
-    return Attributes(**(values | {"local_preference": None}))
+    return path.attributes.changed(local_preference=None, is_preferred=False)
 
 
 @settings(max_examples=RUNS, deadline=None, database=None)

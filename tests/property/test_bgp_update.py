@@ -5,9 +5,13 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bgp.event import Change, EndOfRib, Refused, Updated
 from bgp.nlri import BITS, Prefix
+from bgp.speaker.launcher.frame import FAMILY_FLAGS, FOUR_OCTET_ASNS
+from bgp.speaker.reader import Reader
+from bgp.speaker.stream import Frame
 from bgp.update import Negotiated, Update, UpdateError, UpdateReader
-from tests.support.bgp_wire import announcement, withdrawal
+from tests.support.bgp_wire import announcement, message, withdrawal
 
 BOTH = Negotiated(frozenset({4, 6}))
 
@@ -82,3 +86,49 @@ def test_damaged_messages(prefixes: list[Prefix], path: list[int], data: st.Data
         if not raw:
             break
     attempt(bytes(raw))
+
+
+# Few values, so that messages often look alike; zeros also across two numbers.
+ALIKE_ASNS = st.sampled_from([65101, 1, 0x01000000, 0xFFFF0000, 0])
+alike_bodies = st.builds(
+    lambda network, length, hop, path: announcement(
+        [Prefix(4, network >> (32 - length) << (32 - length), length)], hop, *path
+    ),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([24, 24, 24, 32, 9, 0]),
+    st.sampled_from(["10.0.1.2", "10.0.1.2", "10.0.1.4"]),
+    st.lists(ALIKE_ASNS, min_size=1, max_size=2),
+)
+other_bodies = st.sampled_from([withdrawal([Prefix(4, 10 << 24, 8)]), b"\0\0\0\0", b"\0\0\0\1\0"])
+
+
+@given(st.lists(st.one_of(alike_bodies, alike_bodies, alike_bodies, other_bodies), max_size=30))
+def test_messages_that_look_alike_are_read_as_each_alone(bodies: list[bytes]) -> None:
+    expected: list[object] = []
+    for body in bodies:
+        try:
+            update = UpdateReader().read(body, BOTH)
+        except UpdateError as error:
+            expected.append(error.subcode)
+            break
+        expected += update.changes
+        expected += [] if update.end_of_rib is None else [update.end_of_rib]
+    messages = b"".join(message(2, body) for body in bodies)
+    flags = FOUR_OCTET_ASNS | FAMILY_FLAGS[4]
+    found: list[object] = []
+    for event in Reader().read(Frame("10.0.1.2", flags, messages), {}):
+        if isinstance(event, Updated):
+            found += event.changes
+        elif isinstance(event, Refused):
+            found.append(event.subcode)
+        else:
+            assert isinstance(event, EndOfRib)
+            found.append(event.family)
+    assert [plain(item) for item in found] == [plain(item) for item in expected]
+
+
+def plain(item: object) -> object:
+    """Return a change with sequences of one kind."""
+    if isinstance(item, Change):
+        return item.attributes, list(item.announced), list(item.withdrawn)
+    return item

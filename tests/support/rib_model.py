@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from ipaddress import IPv4Address
 
 from bgp.accept_rule import AcceptRule
@@ -123,7 +122,7 @@ class Model:
             preference = change.local_preference or preference
             if term.action is Action.ACCEPT:
                 break
-        return "", replace(raw, communities=communities), preference
+        return "", raw.changed(communities=communities), preference
 
     def _may(self, prefix: Prefix) -> bool:
         if prefix.length == 0:

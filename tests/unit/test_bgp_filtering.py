@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -16,7 +15,7 @@ from bgp.filter import Action, Filter, Match, Term
 from bgp.filter import Change as Set
 from bgp.filtering import importing
 from bgp.nlri import Prefix
-from bgp.path import Attributes, Preferred
+from bgp.path import Attributes
 from bgp.peer import PeerId, PeerSettings, SpeakerConfig
 from bgp.policy import ImportPolicy
 from bgp.rib import Rib
@@ -84,7 +83,7 @@ def test_what_matches(match: dict[str, Any], is_hit: bool) -> None:
 
 def test_a_path_without_as_has_no_origin() -> None:
     assert (
-        importing(reject(origin_asns=frozenset({1})), A, replace(PATH, as_path=()))(POD).reason
+        importing(reject(origin_asns=frozenset({1})), A, PATH.with_packed_path(b""))(POD).reason
         == ""
     )
 
@@ -98,7 +97,7 @@ def test_terms_add_up_until_one_ends_it_and_see_the_path_as_it_came() -> None:
     )
     found = importing(Filter(name="f", terms=terms), A, PATH)(POD)
     assert found.reason == ""
-    assert isinstance(found.attributes, Preferred)
+    assert found.attributes.common.is_preferred
     assert found.attributes.communities == ((1, 1),)
     assert found.attributes.local_preference == 50
 
@@ -116,7 +115,7 @@ class TestInTheRib:
         peers = {n: peer(n, import_filter=filters.get(n)) for n in (A, B)}
         rib = Rib(self.policy, peers)
         for name in (A, B):
-            told = replace(PATH, next_hop=peers[name].address)
+            told = PATH.changed(next_hop=peers[name].address)
             rib.apply(Updated(peer=name, changes=[Change(told, (POD, OWN))]))
         return rib
 
@@ -131,12 +130,12 @@ class TestInTheRib:
 
     def test_what_an_external_peer_prefers_itself_means_nothing(self) -> None:
         rib = self.rib()
-        told = replace(PATH, local_preference=500)
+        told = PATH.changed(local_preference=500)
         rib.apply(Updated(peer=A, changes=[Change(told, (POD,))]))
         assert [path.peer for path in rib.best(POD)] == [A, B]
 
     def test_graceful_shutdown_can_be_taken_out(self) -> None:
-        gone = replace(PATH, communities=((65535, 0),))
+        gone = PATH.changed(communities=((65535, 0),))
         rib = self.rib(a=one(change=Set(remove_communities=frozenset({(65535, 0)}))))
         rib.apply(Updated(peer=A, changes=[Change(gone, (POD,))]))
         assert [path.peer for path in rib.best(POD)] == [A, B]

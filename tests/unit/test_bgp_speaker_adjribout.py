@@ -254,7 +254,7 @@ def test_the_other_family_of_a_session_has_a_next_hop_of_its_own() -> None:
         b"neighbor 10.0.1.2 announce eor ipv4 unicast",
         b"neighbor 10.0.1.2 announce eor ipv6 unicast",
     ]
-    for event in (sent(ONE), replace(sent(SIX), attributes=replace(attributes(), next_hop=HOP6))):
+    for event in (sent(ONE), replace(sent(SIX), attributes=attributes().changed(next_hop=HOP6))):
         out.confirm(TOR, event)
     for family in BOTH:
         out.confirm(TOR, sent(end=family))
