@@ -32,7 +32,7 @@ class Receive(StrEnum):
     AUTO = "auto"
     """We do if this ExaBGP is one that our launcher knows, else ExaBGP."""
     STOCK = "stock"
-    """ExaBGP, as it was installed."""
+    """ExaBGP."""
     FAST = "fast"
     """We do; with an ExaBGP that the launcher does not know, the speaker does not start."""
 

@@ -13,9 +13,10 @@ from tests.support.wait import wait_until
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
 
-def passive(fabric: BgpFabric, **fields: Any) -> Document:
-    config = document(fabric)
-    config["peers"][0] |= {"passive": True, "local_address": fabric.own_addresses(1)[0], **fields}
+def passive(fabric: BgpFabric, family: int = 4, **fields: Any) -> Document:
+    config = document(fabric, families=(family,))
+    local = fabric.own_addresses(1)[0 if family == 4 else 1]
+    config["peers"][0] |= {"passive": True, "local_address": local, **fields}
     return config
 
 
@@ -81,17 +82,20 @@ def test_a_passive_peer_dials_and_nobody_else_gets_in(
 
 
 @pytest.mark.parametrize("receive", ["stock"], indirect=True)
+@pytest.mark.parametrize("family", [4, 6])
 def test_a_passive_peer_with_ttl_security_at_another_port(
-    make_fabric: MakeFabric, start_agent: StartAgent
+    make_fabric: MakeFabric, start_agent: StartAgent, family: int
 ) -> None:
     fabric = make_fabric("frr")
-    address = fabric.own_addresses(1)[0]
-    agent = start_agent(fabric, passive(fabric, ttl_security=True, port=1790))
+    address, own = fabric.own_addresses(1)[0 if family == 4 else 1], OWN[0 if family == 4 else 1]
+    config = passive(fabric, family, ttl_security=True, port=1790)
+    name = config["peers"][0]["name"]
+    agent = start_agent(fabric, config)
     frr_of(fabric).configure(
         f"neighbor {address} ttl-security hops 1", f"neighbor {address} port 1790"
     )
-    agent.wait_established("tor1", deadline_s=30)
-    wait_received(frr_of(fabric), address, {OWN[0]: address})
+    agent.wait_established(name, deadline_s=30)
+    wait_received(frr_of(fabric), address, {own: address})
     # No privilege is needed for that port, so there is none.
     assert capabilities(fabric, agent.ask("status")["speaker"]["pid"]) == {""}
 

@@ -218,7 +218,7 @@ class Bench:
         self.advertisements = AdvertisementModel()
         self.config = config
         self.agent = RouteAgent(
-            _settings(config),
+            settings_of(config),
             Shells(
                 fib=FibModel(self.kernel),
                 links=LinkModel(self.kernel),
@@ -236,7 +236,7 @@ class Bench:
 
     def reconfigure(self, config: str) -> None:
         self.config = config
-        self.agent.reconfigure(_settings(config, self.agent.discovered))
+        self.agent.reconfigure(settings_of(config, self.agent.discovered))
 
     def rediscover(self) -> None:
         """Do what the loop does when something changed on the links of peers by interface."""
@@ -264,7 +264,7 @@ class Bench:
         }
 
 
-def _settings(config: str, discovered: tuple[Discovered, ...] = ()) -> AgentSettings:
+def settings_of(config: str, discovered: tuple[Discovered, ...] = ()) -> AgentSettings:
     return load_settings(
         config,
         source="test",

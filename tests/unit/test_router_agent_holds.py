@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from bgp.ending import Ending
-from bgp.event import Direction, Opened, SpeakerStarted
+from bgp.event import Direction, Notified, Opened, SessionDown, SpeakerStarted
 from bgp.peer import PeerId
 from router.agent import view
-from tests.support.agent import CONFIG, Bench
+from router.agent.holds import Holds
+from tests.support.agent import CONFIG, Bench, settings_of
 from tests.support.bgp_events import down, end_of_rib, establishing, update
 
 POD = "10.244.2.0/24"
@@ -184,3 +185,43 @@ def test_a_far_peer_that_may_be_far_is_no_finding(fields: str) -> None:
     bench = Bench(config=config)
     bench.establish("tor1", "tor2")
     assert reasons(bench) == ""
+
+
+PASSIVE = with_tor1("passive: true", "local_address: 10.0.1.3")
+
+
+def test_a_passive_peer_waits() -> None:
+    bench = Bench(config=PASSIVE)
+    bench.establish("tor2")
+    assert shown(bench) == ("active", None)
+    what = "tor1 is not established: it has not connected, and we only listen, at 10.0.1.3 port 179"
+    assert what in reasons(bench)
+    away = Bench(config=PASSIVE.replace("10.0.1.3", "10.0.1.9"))
+    away.establish("tor2")
+    assert "at 10.0.1.9 port 179, which no link of this node has" in reasons(away)
+
+
+@pytest.mark.parametrize(("port", "state"), [(179, "disabled"), (1790, "active")])
+def test_a_speaker_without_the_right_to_listen(port: int, state: str) -> None:
+    peers = settings_of(
+        with_tor1("passive: true", "local_address: 10.0.1.3", f"port: {port}")
+    ).peers
+    hold = Holds(peers, low_ports=False).of(PeerId("tor1"))
+    assert (hold is not None) is (state == "disabled")
+    assert Holds(peers, low_ports=True).of(PeerId("tor1")) is None
+
+
+def test_the_reason_of_other_settings_is_none_any_more() -> None:
+    bench = Bench()
+    bench.establish("tor1", "tor2")
+    bench.step(
+        Notified(peer=PeerId("tor1"), direction=Direction.SENT, code=2, subcode=2),
+        SessionDown(peer=PeerId("tor1"), reason="notification sent (2,2)"),
+    )
+    connected, *_ = establishing("tor1")
+    refused = SessionDown(peer=PeerId("tor1"), reason="notification sent (2,2)")
+    bench.step(connected, refused)
+    assert "tor1 is not established: bad peer AS (2/2), sent" in reasons(bench)
+    bench.reconfigure(with_tor1("hold_time_s: 30"))
+    bench.step()
+    assert "bad peer AS (2/2), sent; since then no answer at 10.0.1.2 port 179" in reasons(bench)

@@ -103,6 +103,8 @@ def test_a_keepalive_time_that_the_speaker_has_anyway_is_taken() -> None:
         ("max_prefixes: {ipv4: 0}", "max_prefixes.ipv4: '0' must be a whole number from 1"),
         ("max_prefixes: {action: x}", "max_prefixes.action: 'x' must be one of: warn, teardown"),
         ("max_prefixes: {v4: 3}", "max_prefixes.v4: unknown key; did you mean 'ipv4'?"),
+        ("passive: true", "passive: needs local_address, the address to listen at"),
+        ("families: [ipv5]", "families[0]: 'ipv5' must be ipv4 or ipv6"),
         ("shutdown: soon", "shutdown: 'soon' must be true or false"),
         (f"shutdown_text: {'x' * 256}", "shutdown_text: longer than 255 bytes"),
         ("source_interface: 'a b'", "source_interface: not the name of an interface"),
@@ -117,3 +119,12 @@ def test_what_cannot_work_is_named(fields: str, expected: str) -> None:
 def test_a_word_that_is_no_as() -> None:
     with pytest.raises(ConfigError, match=r"nor external \(any but ours\) or internal \(ours\)"):
         load("remote_asn: outside")
+
+
+def test_passive_peers_at_one_place_have_one_ttl_security() -> None:
+    where = "passive: true, local_address: 10.0.1.3"
+    other = f"{where}, ttl_security: 2}}\n  - {{name: b, address: 10.0.1.4, remote_asn: 1, {where}"
+    with pytest.raises(ConfigError, match="at one local_address and port must have the same"):
+        peer(other)
+    same = other.replace(", ttl_security: 2", "")
+    assert [p.passive for p in load(f"remote_asn: 65101, {same}").peers] == [True, True, False]
