@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from bgp.event import Change, Direction, Event, Notified, SpeakerExited, SpeakerStarted, Updated
@@ -98,7 +96,7 @@ def test_a_tor_that_says_it_goes_is_used_last() -> None:
     assert bench.routes() == {POD: {"10.0.1.2", "10.0.2.2"}}
     (before,) = update("tor1", POD).changes
     assert before.attributes is not None
-    going = replace(before.attributes, communities=(GRACEFUL_SHUTDOWN,))
+    going = before.attributes.changed(communities=(GRACEFUL_SHUTDOWN,))
     bench.step(Updated(peer=PeerId("tor1"), changes=[Change(going, before.announced)]))
     assert bench.routes() == {POD: {"10.0.2.2"}}
     bench.step(update("tor2", withdrawn=[POD]))
