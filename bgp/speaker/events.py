@@ -55,9 +55,9 @@ class EventError(BgpError):
     """A line that is not what ExaBGP 5.0.15 writes; `line` is its beginning."""
 
     def __init__(self, line: bytes, reason: str) -> None:
-        super().__init__(line[:MAX_TEXT], reason)
+        super().__init__(line[:MAX_TEXT], reason[:MAX_TEXT])
         self.line = line[:MAX_TEXT]
-        self.reason = reason
+        self.reason = reason[:MAX_TEXT]
 
     def __str__(self) -> str:
         return f"cannot read the speaker's line {self.line!r}: {self.reason}"

@@ -85,7 +85,11 @@ class Reader:
             raise EventError(frame.messages, str(error)) from error
         if session.refused:
             return ()
-        return tuple(_read_messages(frame.messages, peer, session))
+        try:
+            return tuple(_read_messages(frame.messages, peer, session))
+        except IndexError as error:
+            # The launcher passes on whole messages only.
+            raise EventError(frame.messages, "a message is cut off") from error
 
 
 def _peer_of(frame: Frame, peers: Mapping[str, PeerId]) -> PeerId:

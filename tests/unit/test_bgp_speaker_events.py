@@ -286,3 +286,11 @@ def test_malformed_lines_are_a_typed_error(raw: bytes) -> None:
     with pytest.raises(EventError) as error:
         parse(raw, PEERS)
     assert len(str(error.value)) < 2000
+
+
+def test_an_error_is_short_however_long_the_line() -> None:
+    announced = {"ipv4 unicast": {"[" * 9000: []}}
+    raw = line("update", direction="send", message={"update": {"announce": announced}})
+    with pytest.raises(EventError) as caught:
+        parse(raw, PEERS)
+    assert len(str(caught.value)) < 2000

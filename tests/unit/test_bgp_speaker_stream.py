@@ -170,3 +170,8 @@ def test_the_installed_exabgp_is_known_and_another_is_not() -> None:
     assert known.why_not({place: "(self, more)"}) == f"{place} takes (self), not (self, more)"
     assert "no attribute" in known.why_not({f"{place}s": "(self)"})
     assert "No module" in known.why_not({"exabgp.gone:x": "()"})
+
+
+def test_a_frame_with_a_message_that_is_cut_off_is_left_out() -> None:
+    item = Frame("10.0.1.2", 7, b"\xff" * 16 + b"\0")
+    assert Reader().read(item, {}, {}) == ()

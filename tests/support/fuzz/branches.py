@@ -15,6 +15,13 @@ PARSERS: Final = (
     "cni.attachment.alias",
     "cni.attachment.label",
     "cni.attachment.lease",
+    "bgp.attribute",
+    "bgp.multiprotocol",
+    "bgp.nlri_wire",
+    "bgp.update",
+    "bgp.speaker.events",
+    "bgp.speaker.reader",
+    "bgp.speaker.stream",
 )
 """Whatever takes bytes from outside; a component adds its own."""
 
