@@ -154,6 +154,21 @@ def test_status_names_the_cause(make_fabric: MakeFabric, start_agent: StartAgent
     assert {name: agent.peer(name)["since"] for name in since} == since
 
 
+@pytest.mark.parametrize("receive", ["stock"], indirect=True)
+def test_a_peer_sees_the_as_that_it_was_given_and_no_other(
+    make_fabric: MakeFabric, start_agent: StartAgent
+) -> None:
+    fabric = make_fabric("frr")
+    config = document(fabric)
+    config["peers"][0]["local_asn"] = 64999
+    agent = start_agent(fabric, config)
+    address = fabric.own_addresses(1)[0]
+    frr_of(fabric).configure(f"neighbor {address} remote-as 64999")
+    agent.wait_established("tor1")
+    wait_received(frr_of(fabric), address, {OWN[0]: address})
+    assert frr_of(fabric).seen(OWN[0]).as_path == (64999,)
+
+
 def test_a_loop_is_named_and_may_be_allowed(
     make_fabric: MakeFabric, start_agent: StartAgent
 ) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
 import pytest
 
 from tests.support.agent_host import StartAgent, document
@@ -118,3 +122,37 @@ def test_a_removed_peer_is_told(make_fabric: MakeFabric, start_agent: StartAgent
     told = frr_of(fabric).neighbor(address)["lastNotificationReason"]
     assert told == "Cease/Peer De-configured", told
     assert agent.peer("tor2")["since"] == since["tor2"]
+
+
+@pytest.mark.parametrize("receive", ["stock"], indirect=True)
+def test_an_exabgp_that_is_not_known_withdraws_and_closes(
+    make_fabric: MakeFabric, tmp_path: Path
+) -> None:
+    # Without the launcher's command, a peer that leaves hears no reason, but our withdrawals.
+    tmp_path.chmod(0o755)
+    source = find_spec("exabgp")
+    assert source is not None
+    assert source.origin is not None
+    shutil.copytree(Path(source.origin).parent, tmp_path / "exabgp")
+    version = tmp_path / "exabgp" / "version.py"
+    version.write_text(version.read_text() + "\nrelease = '5.0.99'\n")
+    fabric = make_fabric("frr", "bird")
+    for router in fabric.routers:
+        router.start()
+    host = fabric.start_host(library=tmp_path)
+    peers = [peer for peer in fabric.peers() if peer["name"].endswith("v4")]
+    host.configure(peers, [OWN[0]])
+    since = host.wait_established(deadline_s=30)["sessions"]["tor2-v4"]["since"]
+    address = fabric.own_addresses(1)[0]
+    wait_received(frr_of(fabric), address, {OWN[0]: address})
+
+    host.configure(peers[1:], [OWN[0]])
+
+    wait_received(frr_of(fabric), address, {})
+    wait_until(
+        lambda: frr_of(fabric).neighbor(address)["bgpState"] != "Established",
+        deadline_s=5,
+        what="the session ends",
+    )
+    assert host.state()["sessions"]["tor2-v4"]["since"] == since
+    assert "lastNotificationReason" not in frr_of(fabric).neighbor(address)
