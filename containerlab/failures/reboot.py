@@ -24,11 +24,14 @@ _BIN = "/run/reboot"
 
 
 def stop_command(unit: str) -> str:
-    """Return what the unit's ExecStop runs, without systemd's prefixes; "" if it has none."""
+    """Return what the unit's ExecStop runs, as systemd hands it on; "" if it has none.
+
+    Its prefixes are no part of the command, and `$$` is a dollar sign (systemd.service(5)).
+    """
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read_string(unit)
-    return parser["Service"].get("ExecStop", "").lstrip("-@:+!")
+    return parser["Service"].get("ExecStop", "").lstrip("-@:+!").replace("$$", "$")
 
 
 def _reboot(scene: Scene) -> Outcome:

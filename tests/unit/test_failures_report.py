@@ -95,5 +95,7 @@ def test_every_rule_about_no_loss_has_a_control() -> None:
 
 
 def test_the_unit_file_says_what_to_do_at_a_shutdown() -> None:
-    assert "podroute stop --withdraw" in stop_command(UNIT.read_text())
+    command = stop_command(UNIT.read_text())
+    assert '"$(systemctl is-system-running)" = stopping ]' in command
+    assert "podroute stop --withdraw" in command
     assert stop_command("[Service]\nExecStart=/x\n") == ""
