@@ -63,7 +63,11 @@ class RouteAgent:
         self._monotonic = monotonic
         self._wall = wall
         self.started_at = at = wall()
-        self.rib = Rib(settings.import_policy(), {peer.name: peer for peer in settings.peers})
+        self.rib = Rib(
+            settings.import_policy(),
+            {peer.name: peer for peer in settings.peers},
+            settings.selection,
+        )
         self.sessions = Sessions(
             settings.peers,
             self.rib,
@@ -265,7 +269,9 @@ class RouteAgent:
         now = self._monotonic()
         self.settings = settings
         self._own = _own(settings)
-        self.rib.reconfigure(settings.import_policy(), {p.name: p for p in settings.peers})
+        self.rib.reconfigure(
+            settings.import_policy(), {p.name: p for p in settings.peers}, settings.selection
+        )
         self.holds.reconfigure(settings.peers)
         self.sessions.reconfigure(
             settings.peers,

@@ -286,3 +286,13 @@ def test_ready_when_sessions_announcement_and_forwarding_are() -> None:
     bench.step(after_s=31)
     assert not bench.agent.verdict.is_ready
     assert "session" in bench.agent.verdict.text
+
+
+def test_a_limit_on_multipath_reaches_the_kernel_and_can_be_lifted() -> None:
+    bench = Bench(config=CONFIG + "import: {multipath: 1}\n")
+    bench.establish("tor1", "tor2")
+    bench.step(update("tor1", POD), update("tor2", POD))
+    assert bench.routes() == {POD: {"10.0.1.2"}}
+    bench.reconfigure(CONFIG)
+    bench.step()
+    assert bench.routes() == {POD: BOTH}
