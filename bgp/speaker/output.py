@@ -13,6 +13,7 @@ from enum import Enum, auto
 from typing import IO
 
 from bgp.secret import Secret
+from bgp.speaker.launcher.listening import DEAF
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,8 @@ class Output:
         self._dropped = 0
         self.last_line = ""
         """The last line that was not noise, redacted."""
+        self.deaf_at = ""
+        """Addresses and ports at which it should listen and cannot."""
         self._thread = threading.Thread(target=self._read, name="speaker-output", daemon=True)
         self._thread.start()
 
@@ -93,7 +96,9 @@ class Output:
             answer = classify(line)
             if answer is not None:
                 answers.append(answer)
-            if not line or line.startswith(_NOISE):
+            if line.startswith(DEAF.strip()):
+                self.deaf_at = line.removeprefix(DEAF.strip()).strip()
+            if not line or line.startswith(_NOISE) or line == DEAF.strip():
                 continue
             self.last_line = line
             if not self._limit.allows(now):
@@ -114,5 +119,5 @@ class Output:
     def _read(self) -> None:
         while line := self._stream.readline(MAX_LINE_BYTES):
             self._lines.append(line)
-            if b"configuration" in line:
+            if b"configuration" in line or line.startswith(DEAF.encode()):
                 self._wake()

@@ -137,11 +137,10 @@ class Speaker:
         return due
 
     def stop(self, deadline_s: float) -> None:
-        """End the speaker at once, without a word to the peers, and for good.
+        """End the speaker at once, for good, and without a word: peers may keep our routes.
 
-        Peers with graceful restart keep our routes. To leave for good, `configure` without
-        networks and wait for `is_settled` first. Raises LaunchError if the kernel has not
-        buried it after `deadline_s`.
+        To leave for good, `configure` without networks and wait for `is_settled` first. Raises
+        LaunchError if the kernel has not buried it after `deadline_s`.
         """
         self._start_at = None
         self._config = None
@@ -165,12 +164,13 @@ class Speaker:
         """Tell whether every peer that is established has acknowledged what it shall have."""
         if self._child is None:
             return self._start_at is None
-        return (
-            self._child.is_serving
-            and self._out.is_settled()
-            and not self._reload.is_pending
-            and self.pending_bytes() == 0
-        )
+        has_loaded = self._child.is_serving and not self._reload.is_pending
+        return has_loaded and self._out.is_settled() and self.pending_bytes() == 0
+
+    @property
+    def deaf_at(self) -> str:
+        """Where it should listen for passive peers and cannot; "" if nowhere."""
+        return self._child.output.deaf_at if self._child else ""
 
     @property
     def pid(self) -> int | None:

@@ -91,6 +91,10 @@ class SpeakerShell(Protocol):
         """Monotonic time at which `poll` wants to be called even if nobody wakes."""
 
     @property
+    def deaf_at(self) -> str:
+        """Where it should listen for passive peers and cannot."""
+
+    @property
     def pid(self) -> int | None:
         """Process id, if it runs."""
 

@@ -32,6 +32,8 @@ def status(agent: RouteAgent, now: float) -> Json:
     peers = agent.settings.sessions_wanted
     if established < peers:
         reasons.append(f"{peers - established} of {peers} sessions are not established")
+    if deaf_at := agent.shells.speaker.deaf_at:
+        reasons.append(f"the speaker cannot listen at {deaf_at}: is another program there?")
     reasons += agent.holds.complaints(agent.rib.counts, now)
     own = agent.settings.import_policy().own
     reasons += findings(agent.sessions.all, agent.holds.names(), agent.rib, agent.links, own)

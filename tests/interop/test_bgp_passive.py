@@ -115,3 +115,30 @@ def test_a_passive_peer_that_comes_later_disturbs_nobody(
     agent.wait_status("tor1 is not established", "at 10.99.99.99 port 1790, which no link of this")
     assert agent.peer("tor2")["since"] == since["tor2"]
     assert listeners(fabric) == ["10.99.99.99:1790"]
+
+
+@pytest.mark.parametrize("receive", ["stock"], indirect=True)
+def test_a_port_that_another_program_has_is_told_and_costs_nobody_else(
+    make_fabric: MakeFabric, start_agent: StartAgent
+) -> None:
+    fabric = make_fabric("frr", "frr")
+    address = fabric.own_addresses(1)[0]
+    listen = (
+        "import socket, sys\n"
+        "s = socket.create_server((sys.argv[1], 179))\n"
+        "while True: s.accept()[0].close()\n"
+    )
+    other = fabric.node.popen(["python3", "-c", listen, address])
+    wait_until(lambda: listeners(fabric), deadline_s=5, what="another program")
+    config = passive(fabric)
+    agent = start_agent(fabric, config)
+    since = agent.wait_established("tor2")
+    agent.wait_status(f"the speaker cannot listen at {address} port 179: is another program there?")
+    fabric.node.kill(other)
+    other.wait(timeout=5)
+    # Looked at again with every change of the peers.
+    config["peers"][0]["hold_time_s"] = 12
+    agent.write(config)
+    agent.wait_established("tor1", deadline_s=30)
+    assert agent.peer("tor2")["since"] == since["tor2"]
+    assert agent.ask("status")["ok"], agent.ask("status")["reasons"]

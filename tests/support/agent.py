@@ -179,6 +179,7 @@ class ScriptedSpeaker:
         self.events: list[Event] = []
         self.settled = True
         self.resets: list[PeerId] = []
+        self.deaf_at = ""
         self.pid: int | None = 7
         self.restarts = 0
 

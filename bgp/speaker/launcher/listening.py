@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,8 @@ IP_FREEBIND = 15
 IPV6_FREEBIND = 78
 """linux/in.h, linux/in6.h; Python names neither."""
 LONGEST_TTL = 255
+DEAF = "launcher: cannot listen at: "
+"""Begins the line that tells, after each reload, where we should listen and cannot."""
 
 
 def listen_with_care() -> None:
@@ -85,13 +88,18 @@ def let_only_passive_peers_in() -> None:
 
 
 def start_all_the_same() -> None:
-    """Do not end because of a port that somebody else has; ExaBGP's log names it."""
+    """Do not end because of a port that somebody else has, but say so."""
     from exabgp.reactor.loop import Reactor
 
     stock = Reactor._listen_for_neighbors
 
     def _listen_for_neighbors(self: Any) -> bool:
         stock(self)
+        neighbors = [n for n in self.configuration.neighbors.values() if n["listen"]]
+        wanted = {(str(n["local-address"]), int(n["listen"])) for n in neighbors}
+        missing = wanted - {(local, port) for local, port, *_ in self.listener._sockets.values()}
+        text = ", ".join(f"{address} port {port}" for address, port in sorted(missing))
+        print(f"{DEAF}{text}", file=sys.stderr, flush=True)
         return True
 
     Reactor._listen_for_neighbors = _listen_for_neighbors
