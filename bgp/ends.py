@@ -7,7 +7,7 @@ zones: its name of such a peer is both ends of the session, and so is ours towar
 from __future__ import annotations
 
 from ipaddress import IPv6Address, ip_address
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from bgp.nlri import IPAddress
 
@@ -22,6 +22,9 @@ class Ends(NamedTuple):
         """Give the words that select the session in a command of ExaBGP's API."""
         return f"{self.peer} local-ip {self.local}"
 
+
+EXTENDED_NEXT_HOP: Final = "nexthop"
+"""What ExaBGP calls the capability of RFC 8950: IPv4 routes may have IPv6 next hops."""
 
 Remote = IPAddress | Ends
 """A peer as ExaBGP knows it; as text, what a command names it by."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bgp.announcing import exports
-from bgp.ends import Remote, address_of, name_of, remote_named
+from bgp.ends import EXTENDED_NEXT_HOP, Ends, Remote, address_of, name_of, remote_named
 from bgp.event import Connected, Direction, Event, Opened, SessionDown
 from bgp.export import Export
-from bgp.nlri import IPAddress, Prefix
+from bgp.nlri import IPV4, IPAddress, Prefix
 from bgp.peer import PeerId, PeerSettings, SpeakerConfig
 from bgp.peer_rules import DEFAULT_PORT
 from bgp.secret import Secret
@@ -104,7 +104,10 @@ class Roster:
         """Follow the hold times that peers propose, and the families of both OPENs."""
         if isinstance(event, Opened):
             remote = self.remote(event.peer)
-            self._offers[remote, event.direction] = event.families
+            # IPv4 over a link without IPv4 addresses takes RFC 8950 at both ends.
+            extended = not isinstance(remote, Ends) or EXTENDED_NEXT_HOP in event.capabilities
+            lacking = frozenset() if extended else frozenset({IPV4})
+            self._offers[remote, event.direction] = event.families - lacking
             if event.direction is Direction.RECEIVED:
                 self._hold_times[remote] = event.hold_time_s
         elif isinstance(event, SessionDown):

@@ -107,7 +107,7 @@ class PeerReader:
         found: dict[str, Address] = {}
         for gateway in self.surroundings.gateways:
             if gateway.is_link_local:
-                self.notes.append(f"gateway {gateway}: a link-local address cannot be a peer yet")
+                self.notes.append(f"gateway {gateway}: link-local, so give its interface as a peer")
             else:
                 found[f"{prefix}-{gateway}"] = gateway
         if not found:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from bgp.nlri import Prefix
+from bgp.ends import EXTENDED_NEXT_HOP
+from bgp.nlri import IPV4, Prefix
 from bgp.peer import PeerId, PeerSettings
 from bgp.policy import AS_LOOP
 from bgp.rib import Rib
@@ -36,6 +37,8 @@ def findings(
         if far := _is_unexpectedly_far(peer, links):
             found.append(f"{peer.name}: {far}")
         found += _looped(peer, rib, own)
+        if lacking := _lacks_extended_next_hop(peer, session):
+            found.append(f"{peer.name}: {lacking}")
     return found
 
 
@@ -73,6 +76,18 @@ def _is_unexpectedly_far(peer: PeerSettings, links: Links) -> str:
     return (
         f"{peer.address} is on no connected network of this node, and neither multihop_ttl nor"
         " ttl_security allows more than one hop"
+    )
+
+
+def _lacks_extended_next_hop(peer: PeerSettings, session: Session) -> str:
+    """Say that a peer by interface cannot take IPv4 routes (RFC 8950 section 4); "" if it can."""
+    if not peer.interface or IPV4 not in session.families or session.remote is None:
+        return ""
+    if EXTENDED_NEXT_HOP in session.remote.capabilities:
+        return ""
+    return (
+        "it does not say that it takes IPv4 routes with IPv6 next hops (FRR: capability"
+        " extended-nexthop, BIRD: extended next hop), and the link has no other"
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-from bgp.ends import Ends, name_of
+from bgp.ends import EXTENDED_NEXT_HOP, Ends, name_of
 from bgp.event import Connected, Direction, Opened, SessionDown, SpeakerStarted
 from bgp.export import PLAIN
 from bgp.nlri import Prefix
@@ -160,3 +161,17 @@ def test_a_peer_on_another_link_is_dialled_anew_once_that_is_in_force() -> None:
     assert roster.moved == {Ends(IPv6Address("fe80::1"), OWN1)}
     roster.clear()
     assert roster.moved == frozenset()
+
+
+def test_ipv4_over_a_link_without_addresses_takes_extended_next_hops() -> None:
+    roster = Roster()
+    roster.take(config(by_interface("tor1", "eth1", OWN1)))
+    remote = Ends(IPv6Address("fe80::1"), OWN1)
+    both = replace(opened("tor1", 9), families=frozenset({4, 6}))
+    able = replace(both, capabilities=frozenset({EXTENDED_NEXT_HOP}))
+    roster.note(replace(able, direction=Direction.SENT))
+
+    roster.note(able)
+    assert roster.negotiated(remote) == {4, 6}
+    roster.note(both)
+    assert roster.negotiated(remote) == {6}

@@ -7,7 +7,8 @@ from ipaddress import IPv6Address, ip_interface
 
 import pytest
 
-from bgp.event import Change, EndOfRib, SpeakerStarted, Updated
+from bgp.ends import EXTENDED_NEXT_HOP
+from bgp.event import Change, EndOfRib, Opened, SessionDown, SpeakerStarted, Updated
 from bgp.nlri import Prefix
 from bgp.path import Attributes
 from bgp.peer import PeerId
@@ -107,6 +108,20 @@ def test_two_tors_with_one_address_are_two_legs_for_both_families(bench: Bench) 
     peers = bench.speaker.configured[-1].peers
     assert [str(peer.address) for peer in peers] == ["fe80::1%eth1", "fe80::1%eth2"]
     assert [str(peer.local_address) for peer in peers] == ["fe80::a1", "fe80::a2"]
+
+
+def test_a_tor_that_cannot_take_ipv4_routes_is_told(bench: Bench) -> None:
+    find(bench)
+    told = "it does not say that it takes IPv4 routes with IPv6 next hops"
+    reasons = view.status(bench.agent, bench.now)["reasons"]
+    assert len([reason for reason in reasons if told in reason]) == 2
+    able = [
+        replace(e, capabilities=frozenset({EXTENDED_NEXT_HOP})) if isinstance(e, Opened) else e
+        for e in establishing("tor1")
+    ]
+    bench.step(SessionDown(peer=PeerId("tor1"), reason="x"), *able)
+    reasons = view.status(bench.agent, bench.now)["reasons"]
+    assert [reason[:5] for reason in reasons if told in reason] == ["tor2:"]
 
 
 def test_a_lost_session_takes_its_leg_only(bench: Bench) -> None:
