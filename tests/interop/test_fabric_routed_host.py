@@ -47,7 +47,7 @@ def wait_ways_out(fabric: RunningFabric, *links: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def fabric() -> Iterator[RunningFabric]:
+def agents_alone() -> Iterator[RunningFabric]:
     with bring_up("routed-host") as lab:
         made = RunningFabric(lab, routers=["tor1", "tor2", "core"], legs=2)
         for host in made.hosts:
@@ -57,8 +57,15 @@ def fabric() -> Iterator[RunningFabric]:
         yield made
 
 
-def test_the_agent_alone_gives_the_node_its_way_out(fabric: RunningFabric) -> None:
+@pytest.fixture(scope="module")
+def fabric(agents_alone: RunningFabric) -> RunningFabric:
+    agents_alone.start_pods()
+    return agents_alone
+
+
+def test_the_agent_alone_gives_the_node_its_way_out(agents_alone: RunningFabric) -> None:
     """Before any CNI server: what kubelet needs to reach the API server."""
+    fabric = agents_alone
     wait_ways_out(fabric, "eth1", "eth2")
     core = fabric.lab.nodes["core"]
     places = [core, *(host.node for host in fabric.hosts)]
@@ -79,7 +86,6 @@ def test_the_agent_alone_gives_the_node_its_way_out(fabric: RunningFabric) -> No
 
 
 def test_no_first_packet_is_lost(fabric: RunningFabric) -> None:
-    fabric.start_pods()
     fabric.check_first_packets()
     fabric.check_that_pings_can_fail()
 

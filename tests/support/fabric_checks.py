@@ -232,7 +232,11 @@ class RunningFabric:
             what()
             time.sleep(s)
         assert carried > LEAST_CARRIED, f"{over} sent only {carried} packets before"
-        return max(result.worst_gap_ms for result in results)
+        gap_ms = max(result.worst_gap_ms for result in results)
+        lost = sum(result.lost for result in results)
+        names = ", ".join(f"{end.node.name}:{end.name}" for end in over)
+        print(f"{source.name} to {target.name} without {names}: {gap_ms:.0f} ms, {lost} lost")
+        return gap_ms
 
 
 def _sent(ends: Iterable[Interface]) -> int:
