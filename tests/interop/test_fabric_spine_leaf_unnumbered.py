@@ -184,7 +184,7 @@ def test_a_new_agent_keeps_every_route(fabric: RunningFabric) -> None:
 
 
 def test_a_node_that_leaves_is_gone_everywhere(fabric: RunningFabric) -> None:
-    fabric.check_withdrawal("node12")
+    fabric.check_withdrawal("node12", seen_by="node22")
 
 
 def test_spines_spread_over_both_tors(fabric: RunningFabric) -> None:
