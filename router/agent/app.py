@@ -35,6 +35,7 @@ from router.kernel.link import LinkTable
 from router.kernel.monitor import Monitor
 from router.kernel.protocols import LEARNED_DEFAULT_METRIC, LEARNED_METRIC
 from router.kernel.router_advertisement import RouterAdvertisements
+from router.kernel.rules import OwnTable, RuleTable
 from router.kernel.sysctl import Sysctls
 from router.reconcile.learned import Metrics
 from router.reconcile.readiness import State
@@ -111,7 +112,7 @@ def run_router(options: Options) -> int:
         if settings is None:
             control.answer_stop()
             return 0
-        table = FibTable(channel)
+        table = FibTable(channel, settings.place)
         monitor = Monitor(table.port_id, wake)
         stack.callback(monitor.close)
         advertisements = RouterAdvertisements(wake)
@@ -144,6 +145,7 @@ def run_router(options: Options) -> int:
                 bfd=bfd,
                 advertisements=advertisements,
                 drain=DrainFile(options.state_dir),
+                place=OwnTable(RuleTable(channel), table),
             ),
             Circumstances(
                 metrics=Metrics(learned=LEARNED_METRIC, default=LEARNED_DEFAULT_METRIC),

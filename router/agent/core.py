@@ -23,6 +23,7 @@ from router.agent.draining import Draining
 from router.agent.forwarding import Forwarding
 from router.agent.holds import Holds
 from router.agent.liveness import Liveness
+from router.agent.placing import Placing
 from router.agent.sessions import Sessions
 from router.agent.shells import Shells
 from router.agent.speaker_news import tell_speaker
@@ -86,6 +87,7 @@ class RouteAgent:
         self.verdict = first_verdict(now=monotonic(), resumed=circumstances.resumed)
         self.turned_at = monotonic()
         """When the loop last turned, for the liveness probe."""
+        self.placing = Placing(shells.place, settings.place)
         self.draining = Draining(shells.drain, now=monotonic(), at=self.started_at)
         self.announcer = Announcer(shells.speaker, self.draining)
         self.problems: dict[str, str] = {}
@@ -109,6 +111,7 @@ class RouteAgent:
         self.sessions.expire(now)
         self.holds.expire(now)
         self._attempt("forwarding", lambda: self._forward(now))
+        self._attempt("routing rules", lambda: self._place(now))
         self._attempt("announcement", self._announce)
         self._attempt("drain", lambda: self._move_drain(now))
         self._attempt("node facts", lambda: self.shells.publish(self._facts()))
@@ -134,6 +137,8 @@ class RouteAgent:
     def _look(self, noticed: Noticed) -> None:
         if noticed.fib:
             self.forwarding.distrust()
+        if noticed.links:
+            self.placing.distrust()
         if noticed.links or not self._seen_links:
             self.links = self.shells.links.observe()
             self.gateways = self.shells.links.gateways()
@@ -191,6 +196,10 @@ class RouteAgent:
         keep = self.sessions.after_start.holds(now)
         still = self.announcer.needed(self.forwarding.fib.unreachables)
         self.forwarding.reconcile(self._own | still, keep_found=keep)
+
+    def _place(self, now: float) -> None:
+        if self._seen_links and "forwarding" not in self.problems:
+            self.placing.step(keep_others=self.sessions.after_start.holds(now))
 
     def _announce(self) -> None:
         self.announcer.announce(
@@ -260,7 +269,7 @@ class RouteAgent:
         """
         fixed = [
             field
-            for field in ("node", "speaker_uid", "speaker_gid", "speaker_receive")
+            for field in ("node", "place", "speaker_uid", "speaker_gid", "speaker_receive")
             if getattr(settings, field) != getattr(self.settings, field)
         ]
         self.problems.pop("restart", None)

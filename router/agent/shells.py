@@ -15,6 +15,7 @@ from cni.node_facts import NodeFacts
 from router.agent.bfd_link import BfdShell, NoBfd
 from router.agent.draining import DrainShell, NoDrainStore
 from router.agent.forwarding import FibShell
+from router.agent.placing import NoRules, PlaceShell
 from router.kernel.monitor import Noticed
 from router.model.link import Address, Links
 from router.model.unnumbered import Port, Routers
@@ -117,3 +118,4 @@ class Shells:
     bfd: BfdShell = field(default_factory=NoBfd)
     advertisements: AdvertisementShell = field(default_factory=NoAdvertisements)
     drain: DrainShell = field(default_factory=NoDrainStore)
+    place: PlaceShell = field(default_factory=NoRules)

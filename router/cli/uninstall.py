@@ -124,13 +124,24 @@ def _remove_pods(dataplane: Dataplane, links: dict[int, str]) -> Iterator[str]:
 def _remove_routes() -> Iterator[str]:
     from router.kernel.channel import Channel
     from router.kernel.fib import FibTable
+    from router.kernel.rules import RuleTable
+    from router.model.place import MAIN
     from router.reconcile.removal import plan_fib_removal
+    from router.reconcile.rules import plan_rules
 
     with Channel() as channel:
         table = FibTable(channel)
+        # First, so that what they use belongs to nobody.
+        elsewhere = table.remove_elsewhere()
         plan = plan_fib_removal(table.observe())
         refusals = table.apply(plan)
+        rules = RuleTable(channel)
+        leaving = plan_rules(rules.observe(), MAIN, keep_others=False)
+        rules.apply(leaving)
     yield from (operation.describe() for operation in plan)
+    yield from (f"delete {rule.describe()}" for rule in leaving.remove)
+    if elsewhere:
+        yield f"delete {elsewhere} learned routes from other tables"
     if refusals:
         raise UninstallError(
             "; ".join(f"{r.operation.describe()}: {os.strerror(r.errno)}" for r in refusals)

@@ -22,12 +22,15 @@ from router.config.router_id import hashed_router_id
 from router.config.settings import AgentSettings
 from router.config.surroundings import Surroundings, no_secrets
 from router.model.link import Address
+from router.model.place import MAIN, Place
 from router.reconcile.drain import DrainSettings
 from router.reconcile.node_status import StatusSettings
 from router.reconcile.readiness import ReadinessSettings
 
 DEFAULT_SPEAKER_UID: Final = 61179
 """Outside the ranges that Debian and systemd hand out by themselves."""
+_RULE_PRIORITY: Final = 32000
+"""Just before the main table's rule, 32766."""
 _MAX_RESTART_S: Final = 4095
 
 
@@ -62,6 +65,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
     speaker = top.section("speaker")
     readiness = layers.of("readiness").section("readiness")
     drain = layers.of("drain").section("drain")
+    fib = layers.of("fib").section("fib")
     addresses = layers.of("node_addresses").values("node_addresses", words.address)
     addresses = addresses or surroundings.addresses
     local_asn = _local_asn(layers, surroundings)
@@ -107,13 +111,14 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
             taint=readiness.value("set_taint", words.boolean, True),
         ),
         waiting=tuple(reader.waiting),
+        place=_place(fib),
         drain=DrainSettings(
             pod_adds=drain.value("pod_adds", words.boolean, True),
             keep_node_addresses=drain.value("keep_node_addresses", words.boolean, False),
         ),
         notes=tuple(reader.notes),
     )
-    for section in (announce, cluster, imports, exported, speaker, readiness, drain):
+    for section in (announce, cluster, imports, exported, speaker, readiness, drain, fib):
         section.finish()
     layers.finish()
     return settings
@@ -178,6 +183,17 @@ def _mtu(layers: Layers) -> int | None:
         return None if text == "auto" else words.integer(1280, 65535)(text)
 
     return layers.of("mtu").value("mtu", read, None)
+
+
+def _place(section: Section) -> Place:
+    """Read `fib: {table, rule_priority}`."""
+    table = section.value("table", words.integer(1, 252), None)
+    priority = section.value("rule_priority", words.integer(1, 32765), _RULE_PRIORITY)
+    if table is None:
+        if section.has("rule_priority"):
+            section.problem("needs a table", section.node_of("rule_priority"), "rule_priority")
+        return MAIN
+    return Place(table, priority)
 
 
 def _check(top: Section, settings: AgentSettings) -> None:

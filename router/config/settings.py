@@ -16,6 +16,7 @@ from bgp.peer import PeerSettings, Receive
 from bgp.peer_rules import LOWEST_FREE_PORT
 from bgp.policy import AcceptRule, ImportPolicy, cluster_rule
 from router.model.link import Address
+from router.model.place import MAIN, Place
 from router.reconcile.drain import DrainSettings
 from router.reconcile.node_status import StatusSettings
 from router.reconcile.readiness import ReadinessSettings
@@ -75,6 +76,8 @@ class AgentSettings:
     """Peers by interface of which one end is not known yet; not among `peers`."""
     selection: Selection = RELAXED
     """Which of equal paths are used together."""
+    place: Place = MAIN
+    """The routing table of learned routes."""
     drain: DrainSettings = field(default_factory=DrainSettings)
     notes: tuple[str, ...] = ()
     """What of the document waits for something outside, in words; the rest is in force."""

@@ -19,6 +19,7 @@ from router.kernel.protocols import (
     RouteProtocol,
 )
 from router.model.fib import Fib, Hop
+from router.model.place import MAIN, MAIN_TABLE, Place
 from router.reconcile.operation import (
     DeleteNexthop,
     DeleteRoute,
@@ -45,9 +46,14 @@ class Refusal:
 class FibTable:
     """The kernel's tables of the namespace this was opened in."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, place: Place = MAIN) -> None:
         """Use an open channel; closing it stays the caller's duty."""
         self._channel = channel
+        self._place = place
+        self._table = place.table
+        self._looked = False
+        self._elsewhere: set[int] = set()
+        """Groups of routes that an agent with another setting left in another table."""
 
     @property
     def port_id(self) -> int:
@@ -59,9 +65,40 @@ class FibTable:
         fib = Fib()
         self._observe_nexthops(fib)
         for family in (IPV4, IPV6):
-            for protocol in (RouteProtocol.LEARNED, RouteProtocol.OWN_CIDR):
-                self._observe_routes(fib, family, protocol)
+            self._observe_routes(fib, family, RouteProtocol.OWN_CIDR, MAIN_TABLE)
+            # The first look is at all tables (0): it costs nothing more.
+            for table in sorted({self._place.table, MAIN_TABLE}) if self._looked else (0,):
+                self._observe_routes(fib, family, RouteProtocol.LEARNED, table)
+        self._looked = True
+        self._reserve(fib)
         return fib
+
+    def _reserve(self, fib: Fib) -> None:
+        """Leave alone what routes in another table use, until they go (invariant 7)."""
+        for group in self._elsewhere & fib.groups.keys():
+            members = fib.groups.pop(group)
+            for member in members:
+                fib.nexthops.pop(member, None)
+            fib.foreign_ids |= {group, *members}
+
+    def remove_elsewhere(self) -> int:
+        """Remove learned routes from every table where they do not belong; return how many.
+
+        They are of a time with another setting. Raises KernelError.
+        """
+        requests = []
+        for family in (IPV4, IPV6):
+            what = f"list IPv{family} routes of every table"
+            request = route_wire.dump(family, RouteProtocol.LEARNED, 0)
+            for _, payload in self._channel.dump(request, what):
+                seen, table = route_wire.read(payload), route_wire.table_of(payload)
+                if seen is None or seen.protocol != RouteProtocol.LEARNED:
+                    continue
+                if table != self._place.table_of(seen.prefix.length):
+                    requests.append(route_wire.delete(seen.prefix, seen.route.metric, table))
+        failures = self._channel.batch(requests, "remove routes from other tables")
+        self._elsewhere.clear()
+        return len(requests) - len(failures)
 
     def _observe_nexthops(self, fib: Fib) -> None:
         foreign: set[int] = set()
@@ -75,12 +112,12 @@ class FibTable:
                 fib.groups[seen.id] = seen.members
         fib.foreign_ids = frozenset(foreign)
 
-    def _observe_routes(self, fib: Fib, family: int, protocol: RouteProtocol) -> None:
+    def _observe_routes(self, fib: Fib, family: int, protocol: RouteProtocol, table: int) -> None:
         what = f"list IPv{family} routes of protocol {protocol.value}"
         try:
-            listed = self._channel.dump(route_wire.dump(family, protocol), what)
+            listed = self._channel.dump(route_wire.dump(family, protocol, table), what)
         except KernelError as error:
-            # The main table is made with its first route (fib_new_table, net/ipv4).
+            # A table is made with its first route (fib_new_table, net/ipv4).
             if error.errno == errno.ENOENT:
                 return
             raise
@@ -88,6 +125,10 @@ class FibTable:
             seen = route_wire.read(payload)
             # Kernels before 4.20 ignore the filter; never trust it with ownership.
             if seen is None or seen.protocol != protocol:
+                continue
+            belongs = self._place.table_of(seen.prefix.length)
+            if protocol is RouteProtocol.LEARNED and route_wire.table_of(payload) != belongs:
+                self._elsewhere |= {seen.route.group} if table == 0 else set()
                 continue
             metric = seen.route.metric
             if protocol is RouteProtocol.OWN_CIDR:
@@ -104,12 +145,37 @@ class FibTable:
         Removing what is already gone counts as done. Raises KernelError when the outcome
         is unknown: observe again.
         """
-        failures = self._channel.batch([_pack(operation) for operation in plan], "write the FIB")
+        failures = self._channel.batch(
+            [self._pack(operation) for operation in plan], "write the FIB"
+        )
         return [
             Refusal(operation=plan[f.index], errno=f.errno, detail=f.detail)
             for f in failures
             if not (f.errno in _ALREADY_GONE and _is_removal(plan[f.index]))
         ]
+
+    def _pack(self, operation: Operation) -> bytes:
+        # By far the most operations are these; a class pattern takes far longer.
+        if isinstance(operation, WriteRoute):
+            return route_wire.write(
+                operation[0],
+                operation[1],
+                replace=operation[2],
+                table=self._table if operation[0][2] else MAIN_TABLE,
+            )
+        match operation:
+            case DeleteRoute(prefix, metric):
+                return route_wire.delete(prefix, metric, self._place.table_of(prefix.length))
+            case WriteHop(identifier, Hop() as hop):
+                return nexthop_wire.write_hop(identifier, hop)
+            case WriteGroup(identifier, members):
+                return nexthop_wire.write_group(identifier, members)
+            case DeleteNexthop(identifier):
+                return nexthop_wire.delete(identifier)
+            case WriteUnreachable(prefix):
+                return route_wire.write_unreachable(prefix)
+            case DeleteUnreachable(prefix):
+                return route_wire.delete_unreachable(prefix)
 
 
 def _metric(length: int) -> int:
@@ -118,22 +184,3 @@ def _metric(length: int) -> int:
 
 def _is_removal(operation: Operation) -> bool:
     return isinstance(operation, DeleteRoute | DeleteNexthop | DeleteUnreachable)
-
-
-def _pack(operation: Operation) -> bytes:
-    # By far the most operations are these; a class pattern takes far longer.
-    if isinstance(operation, WriteRoute):
-        return route_wire.write(operation[0], operation[1], replace=operation[2])
-    match operation:
-        case DeleteRoute(prefix, metric):
-            return route_wire.delete(prefix, metric)
-        case WriteHop(identifier, Hop() as hop):
-            return nexthop_wire.write_hop(identifier, hop)
-        case WriteGroup(identifier, members):
-            return nexthop_wire.write_group(identifier, members)
-        case DeleteNexthop(identifier):
-            return nexthop_wire.delete(identifier)
-        case WriteUnreachable(prefix):
-            return route_wire.write_unreachable(prefix)
-        case DeleteUnreachable(prefix):
-            return route_wire.delete_unreachable(prefix)

@@ -63,7 +63,7 @@ class Observed(NamedTuple):
     route: Route
 
 
-def write(prefix: Prefix, route: Route, *, replace: bool) -> bytes:
+def write(prefix: Prefix, route: Route, *, replace: bool, table: int = _RT_TABLE_MAIN) -> bytes:
     """Return the message that installs a learned route.
 
     Without `replace` it fails with EEXIST beside any route of the same prefix and metric,
@@ -75,7 +75,7 @@ def write(prefix: Prefix, route: Route, *, replace: bool) -> bytes:
     layout = (_FROM if source else _PLAIN)[family]
     fields = (
         *(layout.size, RTM_NEWROUTE, _REPLACE if replace else _ADD, 0, 0),
-        *(_AF[family], length, 0, 0, _RT_TABLE_MAIN, _LEARNED, 0, _RTN_UNICAST, 0),
+        *(_AF[family], length, 0, 0, table, _LEARNED, 0, _RTN_UNICAST, 0),
         *(4 + size, _RTA_DST, network.to_bytes(size, "big")),
         *(8, _RTA_PRIORITY, metric, 8, _RTA_NH_ID, group),
     )
@@ -84,12 +84,12 @@ def write(prefix: Prefix, route: Route, *, replace: bool) -> bytes:
     return layout.pack(*fields, 4 + size, _RTA_PREFSRC, source.to_bytes(size, "big"))
 
 
-def delete(prefix: Prefix, metric: int) -> bytes:
+def delete(prefix: Prefix, metric: int, table: int = _RT_TABLE_MAIN) -> bytes:
     """Return the message that deletes the learned route of that prefix and metric.
 
     The protocol is part of the kernel's match, so a foreign route is never hit.
     """
-    return _with_metric(RTM_DELROUTE, 0, prefix, metric, RouteProtocol.LEARNED, 0)
+    return _with_metric(RTM_DELROUTE, 0, prefix, metric, RouteProtocol.LEARNED, 0, table)
 
 
 def write_unreachable(prefix: Prefix) -> bytes:
@@ -111,31 +111,40 @@ def delete_unreachable(prefix: Prefix) -> bytes:
     )
 
 
-def _with_metric(
-    kind: int, flags: int, prefix: Prefix, metric: int, protocol: int, route_type: int
+def _with_metric(  # noqa: PLR0913, PLR0917 - one for each field of the message
+    kind: int,
+    flags: int,
+    prefix: Prefix,
+    metric: int,
+    protocol: int,
+    route_type: int,
+    table: int = _RT_TABLE_MAIN,
 ) -> bytes:
     family, network, length = prefix
     scope = 0 if kind == RTM_NEWROUTE else 255  # RT_SCOPE_NOWHERE: any scope matches
     return message(
         kind,
         flags,
-        _RTMSG.pack(_AF[family], length, 0, 0, _RT_TABLE_MAIN, protocol, scope, route_type, 0),
+        _RTMSG.pack(_AF[family], length, 0, 0, table, protocol, scope, route_type, 0),
         attribute(_RTA_DST, network.to_bytes(_SIZE[family], "big")),
         u32(_RTA_PRIORITY, metric),
     )
 
 
-def dump(family: int, protocol: int) -> bytes:
-    """Return the request for one family's routes of one protocol in the main table.
+def dump(family: int, protocol: int, table: int = _RT_TABLE_MAIN) -> bytes:
+    """Return the request for one family's routes of one protocol in one table; 0 is every table.
 
     The kernel filters only on a socket with NETLINK_GET_STRICT_CHK (every Channel).
     """
-    return message(
-        RTM_GETROUTE,
-        NLM_F_DUMP,
-        _RTMSG.pack(_AF[family], 0, 0, 0, _RT_TABLE_MAIN, protocol, 0, 0, 0),
-        u32(_RTA_TABLE, _RT_TABLE_MAIN),
-    )
+    parts = [u32(_RTA_TABLE, table)] if table else []
+    header = _RTMSG.pack(_AF[family], 0, 0, 0, table, protocol, 0, 0, 0)
+    return message(RTM_GETROUTE, NLM_F_DUMP, header, *parts)
+
+
+def table_of(payload: bytes) -> int:
+    """Return the table of a route in an RTM_NEWROUTE payload."""
+    found = attributes(payload, _RTMSG.size)
+    return get_u32(found[_RTA_TABLE]) if _RTA_TABLE in found else payload[4]
 
 
 def read(payload: bytes) -> Observed | None:

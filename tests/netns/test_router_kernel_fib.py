@@ -65,6 +65,8 @@ def inside(namespace: Namespace, script: str) -> Any:
 @pytest.fixture
 def node(make_namespace: Callable[[str], Namespace]) -> Namespace:
     namespace = make_namespace("node")
+    # Addresses that become usable after a while would be news about links.
+    namespace.write_sysctl("net.ipv6.conf.default.accept_dad", 0)
     namespace.run(["sh", "-ec", LINKS])
     return namespace
 

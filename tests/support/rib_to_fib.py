@@ -1,7 +1,7 @@
 """Random events through the agent's core onto the real kernel: a program for inside a namespace.
 
-`python -m tests.support.rib_to_fib SEED EVENTS` prints a JSON object: what was done, how long the
-slowest event took to reach the kernel, and every event after which the kernel was wrong for 1 s.
+`python -m tests.support.rib_to_fib SEED EVENTS [TABLE]` prints a JSON object: what was done, how
+long the slowest event took to reach the kernel, and every event after which it was wrong for 1 s.
 The kernel is read by `ip`, which knows nothing of us.
 """
 
@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from bgp.event import Change, SpeakerStarted, Updated
 from bgp.nlri import Prefix
+from bgp.path import Attributes
 from bgp.peer import PeerId
 from router.agent.circumstances import Circumstances
 from router.agent.core import RouteAgent
@@ -25,6 +26,8 @@ from router.kernel.channel import Channel
 from router.kernel.fib import FibTable
 from router.kernel.link import LinkTable
 from router.kernel.monitor import Monitor
+from router.kernel.rules import OwnTable, RuleTable
+from router.model.place import MAIN_TABLE
 from router.reconcile.learned import Metrics
 from tests.support.agent import ModelKernel, ScriptedSpeaker, SysctlModel, settings_of
 from tests.support.bgp_events import down, end_of_rib, establishing
@@ -47,30 +50,38 @@ Routes = dict[str, tuple[str, ...]]
 class Run:
     """The agent, the model, and what happens to both."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, table: int) -> None:
         self.chance = Chance(seed)
-        self.settings: AgentSettings = settings_of(CONFIG)
+        self.table = table
+        place = f"fib: {{table: {table}, rule_priority: 1000}}\n" if table != MAIN_TABLE else ""
+        self.settings: AgentSettings = settings_of(CONFIG + place)
         self.model = Model(self.settings.import_policy())
         self.model.peers = {peer.name: peer for peer in self.settings.peers}
         self.hops = {p.name: str(p.address) for p in self.settings.peers}
         self.down: set[str] = set()
         self.speaker = ScriptedSpeaker(ModelKernel())
-        table = FibTable(Channel())
+        channel = Channel()
+        fib = FibTable(channel, self.settings.place)
         self.agent = RouteAgent(
             self.settings,
             Shells(
-                fib=table,
+                fib=fib,
                 links=LinkTable(),
-                monitor=Monitor(table.port_id, lambda: None),
+                monitor=Monitor(fib.port_id, lambda: None),
                 sysctls=SysctlModel(ModelKernel()),
                 speaker=self.speaker,
                 publish=lambda _: None,
+                place=OwnTable(RuleTable(channel), fib),
             ),
             Circumstances(metrics=Metrics(learned=120, default=4_000_000)),
         )
+        before = everything()
         self.tell(SpeakerStarted(pid=7))
-        for name in self.hops:
-            self.tell(*establishing(name), end_of_rib(name))
+        self.tell(*(event for name in self.hops for event in establishing(name)))
+        self.found = len(before)
+        self.kept = before <= everything()
+        """Until End-of-RIB, nothing that an agent before us wrote is missing."""
+        self.tell(*map(end_of_rib, self.hops))
 
     def tell(self, *events: object) -> None:
         self.speaker.events += events  # type: ignore[arg-type]
@@ -89,6 +100,8 @@ class Run:
             self.flush_objects: 3,
             self.move_link: 6,
         }
+        if self.table != MAIN_TABLE:
+            kinds[self.delete_rule] = 6
         (what,) = self.chance.choices(list(kinds), weights=list(kinds.values()))
         what(peer)
         return str(what.__name__)
@@ -130,9 +143,14 @@ class Run:
         self.agent.step()
 
     def delete_route(self, _: PeerId) -> None:
-        present = sorted(kernel_routes())
+        present = sorted(self.seen())
         if present:
-            ip("route", "del", self.chance.choice(present), "proto", "74")
+            gone = self.chance.choice(present)
+            table = MAIN_TABLE if gone == "default" else self.table
+            ip("route", "del", gone, "proto", "74", "table", str(table))
+
+    def delete_rule(self, _: PeerId) -> None:
+        ip(self.chance.choice(("-4", "-6")), "rule", "del", "pref", "1000")
 
     def flush_objects(self, _: PeerId) -> None:
         ip("nexthop", "flush", "proto", "74")
@@ -141,6 +159,18 @@ class Run:
         name = self.chance.choice(("eth1", "eth2"))
         ip("link", "set", name, "up" if name in self.down else "down")
         self.down ^= {name}
+
+    def end(self) -> None:
+        """Leave some routes in the kernel for whoever comes next."""
+        for name in sorted(self.down):
+            ip("link", "set", name, "up")
+        self.down.clear()
+        for peer, settings in self.model.peers.items():
+            self.model.peers[peer] = replace(settings, import_filter=None)
+        self._reconfigure()
+        for peer in self.hops:
+            attributes = Attributes(next_hop=self.model.peers[peer].address, as_path=(65101,))
+            self.tell(Updated(peer=peer, changes=[Change(attributes, PREFIXES[:4])]))
 
     def expected(self) -> Routes:
         """Return what the kernel has to have: of the best paths, those whose link is up."""
@@ -157,10 +187,18 @@ class Run:
         began = time.monotonic()
         while True:
             self.agent.step()
-            wanted, seen = self.expected(), kernel_routes()
+            wanted, seen = self.expected(), self.seen()
             took_s = time.monotonic() - began
             if wanted == seen or took_s > DEADLINE_S:
                 return took_s, wanted, seen
+
+    def seen(self) -> Routes:
+        """Return what the kernel has, the missing or too many rules among it."""
+        found = kernel_routes(self.table)
+        if self.table != MAIN_TABLE:
+            found |= {k: v for k, v in kernel_routes(MAIN_TABLE).items() if k == "default"}
+        here = () if self.table == MAIN_TABLE else (self.table,)
+        return found if rules("-4") == rules("-6") == here else found | {"rules": ("wrong",)}
 
 
 DEFAULT = Prefix.parse("0.0.0.0/0")
@@ -171,18 +209,32 @@ def ip(*words: str) -> str:
     return done.stdout
 
 
-def kernel_routes() -> Routes:
-    """Return our learned routes with their gateways."""
-    shown = json.loads(ip("-j", "-4", "route", "show", "proto", "74") or "[]")
+def everything() -> set[tuple[str, str]]:
+    """Return the learned routes of all tables."""
+    shown = ip("-j", "-N", "-4", "route", "show", "proto", "74", "table", "all")
+    return {(r["dst"], r.get("table", "main")) for r in json.loads(shown or "[]")}
+
+
+def rules(family: str) -> tuple[int, ...]:
+    """Return the tables that rules of ours lead to."""
+    shown = json.loads(ip("-j", "-N", family, "rule", "show") or "[]")
+    return tuple(int(r["table"]) for r in shown if r.get("protocol") == "74")
+
+
+def kernel_routes(table: int) -> Routes:
+    """Return our learned routes of a table with their gateways."""
+    # Of a table that does not exist yet, `ip` says so in place of JSON.
+    shown = json.loads(ip("-j", "-N", "-4", "route", "show", "proto", "74", "table", "all") or "[]")
     return {
         route["dst"]: tuple(sorted(h["gateway"] for h in route.get("nexthops", [route])))
         for route in shown
+        if int(route.get("table", MAIN_TABLE)) == table
     }
 
 
 def main() -> None:
-    seed, events = map(int, sys.argv[1:])
-    run = Run(seed)
+    seed, events, *rest = map(int, sys.argv[1:])
+    run = Run(seed, *(rest or [MAIN_TABLE]))
     done: Counter[str] = Counter()
     slowest_s, violations, most = 0.0, [], 0
     for number in range(events):
@@ -193,8 +245,15 @@ def main() -> None:
         most = max(most, len(seen))
         if wanted != seen:
             violations.append({"event": number, "what": what, "wanted": wanted, "seen": seen})
-    answer = {"events": done, "slowest_s": slowest_s, "most": most, "violations": violations}
-    print(json.dumps(answer))
+    run.end()
+    answer = {
+        "events": done,
+        "slowest_s": slowest_s,
+        "most": most,
+        "violations": violations,
+        "kept": run.kept,
+    }
+    print(json.dumps(answer | {"found": run.found}))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from router.config.document import ConfigError
 from router.config.load import load_settings
 from router.config.settings import AgentSettings
 from router.config.surroundings import Surroundings
+from router.model.place import Place
 
 GOOD = """
 node: node1
@@ -147,3 +148,28 @@ def test_errors_name_line_and_field(change: tuple[str, str], expected: str) -> N
         load(text)
     assert any(expected in f"c.yaml: {problem}" for problem in caught.value.problems), caught.value
     assert all(str(problem).startswith("line ") for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", Place()),
+        ("fib: {table: 74}\n", Place(74, 32000)),
+        ("fib: {table: 74, rule_priority: 10}\n", Place(74, 10)),
+    ],
+)
+def test_a_table_of_our_own(text: str, expected: Place) -> None:
+    assert load("node: n\nrouter_id: 10.0.0.1\nlocal_asn: 65201\n" + text).place == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("fib: {rule_priority: 10}", "line 4: fib.rule_priority: needs a table"),
+        ("fib: {table: 254}", "line 4: fib.table: '254' must be a whole number from 1 to 252"),
+        ("fib: {table: 9, rule_priority: 32766}", "from 1 to 32765"),
+    ],
+)
+def test_a_table_that_cannot_be(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        load(f"node: n\nrouter_id: 10.0.0.1\nlocal_asn: 65201\n{text}\n")
