@@ -59,6 +59,8 @@ class _Ear:
         """Open and join; `audience` was heard before on the same link. Raises OSError."""
         self.port = port
         self.audience = audience
+        self.problem = ""
+        """Why the last message was not sent."""
         self.advertise_at = 0.0
         self.solicit_at = 0.0
         self._answered_at = 0.0
@@ -87,10 +89,15 @@ class _Ear:
         set_option(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group)
 
     def send(self, message: bytes, target: str) -> None:
-        """Send from our own address. Raises OSError."""
+        """Send from our own address; what was heard stays whatever becomes of it."""
         source = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, self._source)
-        with contextlib.suppress(BlockingIOError):
+        try:
             self.socket.sendmsg([message], [source], 0, (target, 0, 0, self.port.ifindex))
+        except OSError as error:
+            # EPERM is a firewall's; ENETDOWN and EADDRNOTAVAIL come before the loop has looked.
+            self.problem = error.strerror or str(error)
+        else:
+            self.problem = ""
 
     def receive(self, now: float) -> None:
         """Take all that has come. Raises OSError."""
@@ -113,7 +120,7 @@ class _Ear:
             self.solicit_at = now
 
     def turn(self, now: float) -> float:
-        """Say what is due and return when to turn again. Raises OSError."""
+        """Say what is due and return when to turn again."""
         self.audience = settle(self.audience, now)
         if now >= self.advertise_at:
             self.advertise_at = now + ADVERTISE_S
@@ -126,7 +133,7 @@ class _Ear:
 
     def routers(self) -> Routers:
         """Return who is there."""
-        return Routers(self.audience.router, self.audience.living)
+        return Routers(self.audience.router, self.audience.living, self.problem)
 
 
 class RouterAdvertisements:
@@ -170,7 +177,7 @@ class RouterAdvertisements:
         while not self._closing:
             now = time.monotonic()
             self._follow(now)
-            due = [self._turn(name, ear, now) for name, ear in tuple(self._ears.items())]
+            due = [self._turn(ear, now) for ear in self._ears.values()]
             due += [at for _, at, _ in self._broken.values()]
             self._tell()
             self._wait(min(due, default=now + 60.0) - now)
@@ -206,14 +213,12 @@ class RouterAdvertisements:
             except OSError as error:
                 self._fail(name, port, now, error)
 
-    def _turn(self, name: str, ear: _Ear, now: float) -> float:
-        try:
+    @staticmethod
+    def _turn(ear: _Ear, now: float) -> float:
+        # An error that waits on the socket is over when it has been read.
+        with contextlib.suppress(OSError):
             ear.receive(now)
-            return ear.turn(now)
-        except OSError as error:
-            self._drop(name)
-            self._fail(name, ear.port, now, error)
-            return now + RETRY_S
+        return ear.turn(now)
 
     def _fail(self, name: str, port: Port, now: float, error: OSError) -> None:
         reason = error.strerror or str(error)

@@ -22,7 +22,7 @@ class Routers(NamedTuple):
     others: tuple[IPv6Address, ...] = ()
     """Further routers that are there at the same time, sorted: the link is no link of two."""
     problem: str = ""
-    """Why nothing can be sent or heard now; "" if it can."""
+    """Why nothing can be sent, or heard, now; "" if it can."""
 
 
 class Discovered(NamedTuple):

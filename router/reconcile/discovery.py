@@ -56,13 +56,12 @@ def _discovered(
     port, routers = ports.get(name), heard.get(name, Routers())
     if port is None:
         return Discovered(name, why_not=_no_port(name, links.named(name)))
-    if routers.problem:
-        return Discovered(
-            name, why_not=f"router advertisements cannot be exchanged: {routers.problem}"
-        )
-    if routers.router is None:
-        return Discovered(name, why_not="no router advertisement has been heard yet")
     note = ""
+    if routers.problem:
+        note = f"router advertisements cannot be exchanged: {routers.problem}"
+    if routers.router is None:
+        why_not = note or "no router advertisement has been heard yet"
+        return Discovered(name, why_not=why_not)
     if routers.others:
         others = ", ".join(map(str, routers.others))
         note = f"other routers are there, too: {others}; the session is with {routers.router}"

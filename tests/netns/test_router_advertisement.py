@@ -105,7 +105,7 @@ def test_what_did_not_start_on_the_link_is_not_heard(node: Namespace, tor: Names
         send(tor, "swp1", 64)
         send(tor, "swp2", 255)
         # The control: with hop limit 255, on this link, it is heard.
-        assert here.heard["eth1"] == ["", []]
+        assert here.heard["eth1"] == ["", [], ""]
         send(tor, "swp1", 255)
         wait_heard(here, "eth1", link_local(tor, "swp1"))
         assert here.heard.keys() == {"eth1"}
@@ -158,3 +158,22 @@ def test_a_cut_link_forgets_its_router_and_finds_it_again(node: Namespace, tor: 
         there.look("swp1")
         here.look("eth1")
         wait_heard(here, "eth1", router)
+
+
+def test_a_firewall_that_forbids_to_send_is_told_and_ends_nothing(
+    node: Namespace, tor: Namespace
+) -> None:
+    with advertising(node, "eth1") as here, advertising(tor, "swp1"):
+        router = link_local(tor, "swp1")
+        wait_heard(here, "eth1", router)
+        rules = "table ip6 wall { chain out { type filter hook output priority 0; policy drop; }; }"
+        node.run(["nft", "-f", "-"], input=rules)
+        wait_until(
+            lambda: here.heard["eth1"] == [router, [], "Operation not permitted"],
+            deadline_s=8,
+            what=f"the refusal; heard {here.heard}",
+        )
+        node.run(["nft", "delete", "table", "ip6", "wall"])
+        wait_until(
+            lambda: here.heard["eth1"] == [router, [], ""], deadline_s=8, what="nothing to tell"
+        )

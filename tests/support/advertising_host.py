@@ -1,7 +1,8 @@
 """One end of links that sends and hears router advertisements, as a program in a namespace.
 
 Runs the real shell with links observed once for each line on standard input (the names of the
-interfaces); writes a line of JSON for everything that was heard: interface -> [router, others].
+interfaces); writes a line of JSON for everything that was heard: interface -> [router, others,
+problem].
 """
 
 from __future__ import annotations
@@ -67,7 +68,11 @@ def main() -> None:
 
     def tell() -> None:
         found = {
-            name: [str(routers.router) if routers.router else "", [*map(str, routers.others)]]
+            name: [
+                str(routers.router) if routers.router else "",
+                [*map(str, routers.others)],
+                routers.problem,
+            ]
             for name, routers in shell.heard.items()
         }
         print(json.dumps(found), flush=True)

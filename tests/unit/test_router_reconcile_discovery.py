@@ -60,6 +60,10 @@ def test_what_the_kernel_refuses_is_told() -> None:
     found = ports(("eth1",), LINKS, {})
     (one,) = discovered(("eth1",), LINKS, found, {"eth1": Routers(problem="not permitted")})
     assert one.why_not == "router advertisements cannot be exchanged: not permitted"
+    # A router that was heard stays; it may forget us after its restart only.
+    (one,) = discovered(("eth1",), LINKS, found, {"eth1": Routers(ROUTER, problem="not permitted")})
+    assert (one.router, one.why_not) == (ROUTER, "")
+    assert one.note == "router advertisements cannot be exchanged: not permitted"
 
 
 def test_several_routers_on_a_link_are_told() -> None:
