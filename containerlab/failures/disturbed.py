@@ -20,8 +20,8 @@ UPLINK = "eth1"
 LEAST_CARRIED = 100
 """Packets before it is disturbed, each way; all flows send 2000 in that time."""
 UNUSED = {4: "10.244.1.250", 6: "fd00:244:1::fa11"}
-# Not `ip route flush`: with next hops that are objects, iproute2 sends back what it was told, and
-# the kernel refuses that (EINVAL, fib_nh_common and nexthop id in one message).
+# Not `ip route flush`: iproute2 sends back what it was told of a route, next hops and the id of the
+# nexthop object, and the kernel refuses both in one message (rtm_to_fib_config: EINVAL).
 _DELETE = f"""
 for family in -4 -6; do
     ip $family route show proto {LEARNED} | sed -n 's/^\\([0-9a-f][^ ]*\\) .*/\\1/p' |
