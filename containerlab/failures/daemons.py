@@ -14,8 +14,9 @@ from containerlab.demo.fabric import wait_for
 from containerlab.demo.tor import RouteWatch
 from containerlab.failures.scenario import Outcome, Scenario
 from containerlab.failures.scene import START, Scene
-from containerlab.measure.check import exactly
+from containerlab.measure.check import at_most, exactly
 
+BACK_S = 10.0
 AWAY_S = 0.5
 """What an init system takes to notice and start again."""
 
@@ -40,24 +41,42 @@ def _kill_speaker(scene: Scene) -> None:
     scene.fabric.wait_fresh(host, since_epoch=killed)
 
 
-def _kill_twice(scene: Scene) -> None:
-    """Kill both, and both again as soon as a ToR has a session: before all is exchanged."""
+def _kill_both(scene: Scene) -> float:
+    """Kill both and start them again; return the wall clock's time of their death."""
     host = scene.fabric.hosts[0]
+    killed = time.time()
+    host.agent.kill(*host.agent.speaker_pids())
+    time.sleep(AWAY_S)
+    host.agent.start(*START)
+    return killed
+
+
+def _kill_twice(scene: Scene) -> None:
+    """Kill both, and both again as soon as the ToRs have everything from the first restart."""
+    for _ in range(2):
+        killed = _kill_both(scene)
+        scene.fabric.wait_fresh(scene.fabric.hosts[0], since_epoch=killed)
+
+
+def _kill_early(scene: Scene) -> Outcome:
+    """Kill both, and both again as soon as a ToR has a session: before all is announced."""
+    scene.graceful(on=True)
+    host, tor = scene.fabric.hosts[0], scene.fabric.tors[0]
     ours = {str(address + 1) for address in host.session_addresses}
-    for is_last in (False, True):
-        killed = time.time()
-        host.agent.kill(*host.agent.speaker_pids())
-        time.sleep(AWAY_S)
-        host.agent.start(*START)
-        if is_last:
-            scene.fabric.wait_fresh(host, since_epoch=killed)
-            return
-        tor = scene.fabric.tors[0]
+
+    def breaking() -> None:
+        _kill_both(scene)
         wait_for(
-            lambda tor=tor: "" if ours & tor.established() else "none",  # type: ignore[misc]
+            lambda: "" if ours & tor.established() else "none",
             deadline_s=20,
             what="a session between the two restarts",
         )
+        killed = _kill_both(scene)
+        scene.fabric.wait_fresh(host, since_epoch=killed)
+
+    outcome, _ = scene.under_traffic(breaking)
+    note = "a ToR must delete what is still stale when a session ends again (RFC 4724 §4.2)"
+    return replace(outcome, note=note)
 
 
 def _tried(breaking: Callable[[Scene], None], *, graceful: bool) -> Callable[[Scene], Outcome]:
@@ -99,4 +118,13 @@ SCENARIOS = (
     _scenario("1", "kill_agent", "kill -9 of the route agent", _kill_agent),
     _scenario("2", "kill_speaker", "kill -9 of ExaBGP", _kill_speaker),
     _scenario("3", "restart_twice", "kill -9 of both, twice in the restart time", _kill_twice),
+    Scenario(
+        row="3b",
+        name="restart_early",
+        broken="the same, the second time as soon as a ToR has a session, before all is announced",
+        rule="the ToRs have fresh routes within 10 s",
+        timed="until the ToRs have fresh routes",
+        run=_kill_early,
+        seconds=at_most(BACK_S),
+    ),
 )
