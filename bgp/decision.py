@@ -25,7 +25,7 @@ def choose(paths: tuple[Path, ...], internal: frozenset[PeerId]) -> tuple[Path, 
     """
     if len(paths) < 2:
         return paths
-    ranks = [_rank(path, internal) for path in paths]
+    ranks = [rank(path, internal) for path in paths]
     top = min(ranks)
     equal = [path for path, rank in zip(paths, ranks, strict=True) if rank == top]
     if any(path.attributes.med for path in equal):
@@ -89,7 +89,8 @@ def _as_path(path: Path) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
     return path.attributes.as_path, path.attributes.as_sets
 
 
-def _rank(path: Path, internal: frozenset[PeerId]) -> tuple[int, int, int]:
+def rank(path: Path, internal: frozenset[PeerId]) -> tuple[int, int, int]:
+    """Return what is compared first: preference (negative), length of the AS path, origin."""
     attributes = path.attributes.common
     preference = DEFAULT_LOCAL_PREFERENCE
     if attributes.communities and GRACEFUL_SHUTDOWN in attributes.communities:

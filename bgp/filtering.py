@@ -49,7 +49,7 @@ def decide(name: str, terms: Iterable[Term]) -> Decide:
     return judge
 
 
-def _matches(match: Match, peer: str, attributes: Attributes) -> bool:
+def matches(match: Match, peer: str, attributes: Attributes) -> bool:
     """Tell whether everything but the prefix matches."""
     path = attributes.as_path
     bounds = match.as_path_length
@@ -111,7 +111,7 @@ def _numbered(wanted: Filter, peer: str, attributes: Attributes) -> Decide:
     left = [
         term if term.reason or term.action is not Action.REJECT else _named(term, wanted, number)
         for number, term in enumerate(wanted.terms, 1)
-        if _matches(term.match, peer, attributes)
+        if matches(term.match, peer, attributes)
     ]
     return decide(wanted.name, left)
 

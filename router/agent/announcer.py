@@ -8,6 +8,7 @@ from bgp.announcing import exports
 from bgp.ending import Ending
 from bgp.nlri import Prefix
 from bgp.peer import PeerId, SpeakerConfig
+from router.agent.announced import AnnouncedSince
 from router.agent.draining import Draining
 from router.agent.shells import SpeakerShell
 from router.config.settings import AgentSettings
@@ -30,6 +31,7 @@ class Announcer:
         """What the speaker was given last."""
         self.expected: Mapping[PeerId, frozenset[Prefix]] = {}
         """What each peer shall have of it, after the export filters."""
+        self.since = AnnouncedSince()
         self.withdrawing = False
         """The agent ends for good."""
         self._leaving: frozenset[Prefix] = frozenset()

@@ -1,6 +1,7 @@
 """The agent's local interface: HTTP over a unix socket, for root only. SHELL.
 
-GET /v1/status, /v1/peers, /v1/routes answer JSON; POST /v1/stop ends the agent. Try it with
+GET /v1/status, /v1/peers, /v1/routes, /v1/why?of=PREFIX answer JSON; POST /v1/stop ends the agent.
+Try it with
 `curl --unix-socket /run/podroute/router.sock http://localhost/v1/status`.
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from router.agent.requests import ClosedError
 
@@ -25,7 +27,7 @@ _TIMEOUT_S: Final = 5.0
 _ROOT_ONLY: Final = 0o600
 
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""Takes the request's JSON object, returns the answer's; raises RequestError."""
+"""Takes the request's JSON object and query, returns the answer's; raises RequestError."""
 
 
 class RequestError(Exception):
@@ -54,10 +56,11 @@ class _Request(BaseHTTPRequestHandler):
 
     def _answer(self, method: str) -> None:
         try:
-            handler = self.server.routes.get((method, self.path.partition("?")[0]))
+            path, _, query = self.path.partition("?")
+            handler = self.server.routes.get((method, path))
             if handler is None:
                 raise RequestError(404, f"there is no {method} {self.path}")
-            status, body = 200, handler(self._body())
+            status, body = 200, handler({**dict(parse_qsl(query)), **self._body()})
         except RequestError as error:
             status, body = error.status, {"error": str(error)}
         except ClosedError as error:

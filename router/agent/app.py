@@ -17,6 +17,7 @@ from bgp.speaker.process import Speaker, SpeakerProcessSettings
 from router.agent.api import LocalApi
 from router.agent.bfd_link import BfdLink
 from router.agent.circumstances import Circumstances
+from router.agent.cni_door import ask_server
 from router.agent.control import Control
 from router.agent.core import RouteAgent
 from router.agent.drain_file import DrainFile
@@ -48,6 +49,7 @@ _log = logging.getLogger(__name__)
 _SPEAKER_STOP_S: Final = 5.0
 _COLLECT_AFTER: Final = 50_000
 _WAIT_S: Final = 1.0
+_CNI_S: Final = 3.0
 LEFT_FOR_GOOD: Final = 10
 """Exit status after `stop --withdraw`: whoever supervises us shall not start us again."""
 
@@ -100,7 +102,13 @@ def run_router(options: Options) -> int:
             cluster=cluster,
             host_name=socket.gethostname(),
         )
-        control = Control(inbox=Inbox(wake), wake=wake, source=source, cluster=cluster)
+        control = Control(
+            inbox=Inbox(wake),
+            wake=wake,
+            source=source,
+            cluster=cluster,
+            ask_cni=lambda: ask_server(options.run_dir, _CNI_S),
+        )
         api = LocalApi(options.run_dir / "router.sock", control.routes())
         stack.callback(api.close)
         if options.health is not None:

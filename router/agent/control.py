@@ -11,18 +11,25 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from bgp.nlri import PrefixError
 from router.agent import drain_requests, view
 from router.agent.api import Handler, RequestError
 from router.agent.core import RouteAgent
 from router.agent.health import Answer, Probe
 from router.agent.requests import Inbox, Wake
 from router.agent.source import ClusterShell, SettingsSource
+from router.agent.why import Pods, Subject, why
 
 _ASK_S: Final = 10.0
 _WITHDRAW_S: Final = 10.0
 _PAUSE_S: Final = 0.01
 _LIVE_S: Final = 15.0
 """A loop that has not turned for so long is not alive: a step of a full table takes 1 s."""
+
+
+def no_cni_server() -> Mapping[str, Any]:
+    """Stand in for a node without a CNI server."""
+    raise OSError("no CNI server is known")
 
 
 class Control:
@@ -35,8 +42,13 @@ class Control:
         wake: Wake,
         source: SettingsSource,
         cluster: ClusterShell | None = None,
+        ask_cni: Callable[[], Mapping[str, Any]] = no_cni_server,
     ) -> None:
-        """Begin without an agent; `cluster` in cluster mode."""
+        """Begin without an agent; `cluster` in cluster mode.
+
+        `ask_cni` returns the CNI server's overview, in any thread, or raises OSError.
+        """
+        self._ask_cni = ask_cni
         self._cluster = cluster
         self.agent: RouteAgent | None = None
         self.ended = False
@@ -102,6 +114,7 @@ class Control:
             ("GET", "/v1/status"): self._view(self._status),
             ("GET", "/v1/peers"): self._view(self._peers),
             ("GET", "/v1/routes"): self._view(view.routes),
+            ("GET", "/v1/why"): self._why,
             ("POST", "/v1/stop"): self._stop,
             ("POST", "/v1/drain"): self._drain,
             ("POST", "/v1/undrain"): self._view(drain_requests.end),
@@ -118,6 +131,20 @@ class Control:
         answer["drain"] = drain_requests.view(agent)
         answer["api"] = view.api(self._cluster.take()) if self._cluster is not None else None
         return answer
+
+    def _why(self, query: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Answer for `of`; the CNI server is asked in this thread, never in the loop's."""
+        try:
+            subject = Subject.parse(str(query.get("of", "")))
+        except PrefixError as error:
+            raise RequestError(400, str(error)) from None
+        pods = Pods(None)
+        if subject.is_address:
+            try:
+                pods = Pods(self._ask_cni())
+            except OSError as error:
+                pods = Pods(None, f"the CNI server does not answer: {error}")
+        return self._view(lambda agent: why(agent, subject, pods))(query)
 
     def _view(self, make: Callable[[RouteAgent], Mapping[str, Any]]) -> Handler:
         def answer(_: Mapping[str, Any]) -> Mapping[str, Any]:

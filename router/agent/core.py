@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bgp.ends import interface_of
 from bgp.errors import BgpError
 from bgp.event import Event, SessionUp, Updated
 from bgp.nlri import Prefix
@@ -30,11 +29,11 @@ from router.agent.speaker_news import tell_speaker
 from router.agent.telling import node_facts, readiness_signs
 from router.config.settings import AgentSettings
 from router.kernel.monitor import Noticed
-from router.model.fib import Hop
 from router.model.link import Address, Links
 from router.model.unnumbered import Discovered, Port
 from router.reconcile.announce import smallest_mtu, uplinks
 from router.reconcile.discovery import discovered, ports
+from router.reconcile.learned import hops_to
 from router.reconcile.readiness import Signs, first_verdict, judge
 from router.reconcile.sysctl import keys as sysctl_keys
 from router.reconcile.sysctl import plan_sysctls
@@ -107,6 +106,7 @@ class RouteAgent:
         self._attempt("links", lambda: self._look(noticed))
         for event in self.shells.speaker.poll(now):
             self._receive(event, now)
+        self.announcer.since.follow((s for _, s in self.sessions.all), self._wall())
         self._attempt("bfd", self._watch_paths)
         self.sessions.expire(now)
         self.holds.expire(now)
@@ -181,13 +181,7 @@ class RouteAgent:
 
     def _lose(self, peer: PeerId) -> None:
         address = next(p.address for p in self.settings.peers if p.name == peer)
-        link = self.links.toward(address) if interface_of(address) else None
-
-        def is_dead(hop: Hop) -> bool:
-            if (hop.family, hop.gateway) != (address.version, int(address)):
-                return False
-            return link is None or hop.ifindex == link.index
-
+        is_dead = hops_to(address, self.links)
         self._attempt("forwarding", lambda: self.forwarding.prune(is_dead))
 
     def _forward(self, now: float) -> None:

@@ -57,7 +57,7 @@ def status(agent: RouteAgent, now: float) -> Json:
     return {
         "node": agent.settings.node,
         "pid": os.getpid(),
-        "since": _time(agent.started_at),
+        "since": time_text(agent.started_at),
         "ok": not reasons,
         "reasons": reasons,
         "readiness": {
@@ -132,7 +132,7 @@ def _peer(agent: RouteAgent, settings: PeerSettings, session: Session, at: float
         "interface": settings.interface,
         "state": hold.kind.value if hold else _state(settings, session),
         "reason": describe(hold, agent.turned_at) if hold else None,
-        "since": _time(session.since),
+        "since": time_text(session.since),
         "for_s": round(max(0.0, at - session.since), 1),
         "router_id": remote.router_id if remote else None,
         "hold_time_s": session.hold_time_s or settings.hold_time_s,
@@ -146,7 +146,7 @@ def _peer(agent: RouteAgent, settings: PeerSettings, session: Session, at: float
         },
         "bfd": agent.liveness.describe(settings),
         "last_down": session.last_down or None,
-        "last_down_at": _time(session.last_down_at),
+        "last_down_at": time_text(session.last_down_at),
         "times_down": session.times_down,
     }
 
@@ -183,7 +183,7 @@ def routes(agent: RouteAgent) -> Json:
     """Return every prefix that a peer told us, and what became of it."""
     rib = agent.rib
     fib = agent.forwarding.fib
-    listed = [_route(agent, prefix) for prefix in sorted(rib.prefixes() | rib.rejected_prefixes())]
+    listed = [route(agent, prefix) for prefix in sorted(rib.prefixes() | rib.rejected_prefixes())]
     known = rib.prefixes()
     kept = [
         {
@@ -191,16 +191,17 @@ def routes(agent: RouteAgent) -> Json:
             "paths": [],
             "rejected": [],
             "installed": True,
-            "next_hops": hops,
+            "next_hops": found,
             "why_not": "kept from before the start: no peer has announced it again yet",
         }
         for prefix in sorted(fib.routes.keys() - known)
-        if (hops := _hops(agent, prefix)) is not None
+        if (found := hops(agent, prefix)) is not None
     ]
     return {"node": agent.settings.node, "routes": listed + kept}
 
 
-def _route(agent: RouteAgent, prefix: Prefix) -> Json:
+def route(agent: RouteAgent, prefix: Prefix) -> Json:
+    """Return what is known of one prefix that a peer announced."""
     best = {path.peer for path in agent.rib.best(prefix)}
     paths = agent.rib.paths(prefix)
     installed = prefix in agent.forwarding.fib.routes
@@ -213,7 +214,7 @@ def _route(agent: RouteAgent, prefix: Prefix) -> Json:
             for r in agent.rib.rejections(prefix)
         ],
         "installed": installed,
-        "next_hops": _hops(agent, prefix) or [],
+        "next_hops": hops(agent, prefix) or [],
         "why_not": why_not or None,
     }
 
@@ -234,7 +235,8 @@ def _path(path: Path, *, best: bool) -> Json:
     }
 
 
-def _hops(agent: RouteAgent, prefix: Prefix) -> list[str] | None:
+def hops(agent: RouteAgent, prefix: Prefix) -> list[str] | None:
+    """Return the kernel's next hops of a learned prefix; None: it is not there."""
     route = agent.forwarding.fib.routes.get(prefix)
     if route is None:
         return None
@@ -245,7 +247,7 @@ def _hops(agent: RouteAgent, prefix: Prefix) -> list[str] | None:
     ]
 
 
-def _time(at: float | None) -> str | None:
+def time_text(at: float | None) -> str | None:
     """Return wall time as RFC 3339 in UTC."""
     if at is None:
         return None

@@ -20,6 +20,7 @@ from router.cli.drain import add_drain
 from router.cli.pods import add_pods
 from router.cli.router import add_router
 from router.cli.uninstall import add_uninstall
+from router.cli.why import add_why
 
 RUN_DIR: Final = Path("/run/podroute")
 STATE_DIR: Final = Path("/var/lib/podroute")
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_daemons(commands)
     _add_views(commands)
+    add_why(commands)
     add_pods(commands)
     add_drain(commands)
     add_uninstall(commands)

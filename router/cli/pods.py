@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import socket
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from router.agent.cni_door import ask_server
 from router.cli.tables import duration, table
 from router.kernel.errors import KernelError
 
 Json = Mapping[str, Any]
-
-_TIMEOUT_S: Final = 10.0
 
 
 def add_pods(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,25 +40,6 @@ def _run_pods(options: argparse.Namespace) -> int:
             return 1
     print(json.dumps(answer, indent=2) if options.output == "json" else render(answer, time.time()))
     return 0
-
-
-def ask_server(run_dir: Path) -> Json:
-    """Return the server's overview. Raises OSError when there is none."""
-    from cni.wire import Door, Request, parse_reply, render_request
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_TIMEOUT_S)
-        connection.connect(str(run_dir / "cni.sock"))
-        connection.sendall(render_request(Request(variables={}, stdin=b"{}", door=Door.OPERATOR)))
-        received = bytearray()
-        while data := connection.recv(1 << 16):
-            received += data
-    try:
-        _, body = parse_reply(bytes(received))
-        answer: Json = json.loads(body)
-    except ValueError as error:
-        raise OSError(f"its answer is malformed: {error}") from None
-    return answer
 
 
 def look_at_kernel(run_dir: Path) -> Json:

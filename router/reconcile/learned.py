@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bgp.ends import interface_of
@@ -37,6 +37,18 @@ def resolve(next_hop: Address, links: Links) -> Hop | str:
     if not link.carrier:
         return f"link {link.name} toward next hop {next_hop} has no carrier"
     return Hop(next_hop.version, int(next_hop), link.index)
+
+
+def hops_to(address: Address, links: Links) -> Callable[[Hop], bool]:
+    """Return what tells the hops that are this peer; one by interface is there on its link only."""
+    link = links.toward(address) if interface_of(address) else None
+
+    def is_that(hop: Hop) -> bool:
+        if (hop.family, hop.gateway) != (address.version, int(address)):
+            return False
+        return link is None or hop.ifindex == link.index
+
+    return is_that
 
 
 class Resolver:

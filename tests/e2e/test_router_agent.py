@@ -181,3 +181,35 @@ def test_bad_input_of_the_command_gets_one_clear_line(fabric: Fabric) -> None:
     unknown = node.run(["podroute", "routes", "192.0.2.0/24"], check=False)
     assert unknown.returncode == 1
     assert "no peer has announced 192.0.2.0/24" in unknown.stderr
+
+
+def why(host: Host, subject: str) -> tuple[int, Any]:
+    done = host.node.run(["podroute", "why", subject, "-o", "json"], check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_why_says_what_the_kernel_does(fabric: Fabric) -> None:
+    host, other = fabric.hosts[:2]
+    fabric.wait_whole(host)
+    status, learned = why(host, "10.244.2.9")
+    assert (status, learned["outcome"]) == (0, "works")
+    assert {path["peer"] for path in learned["learned"]["paths"]} == {"tor1-v4", "tor2-v4"}
+    got = host.node.run(["ip", "-j", "route", "get", "10.244.2.9"]).stdout
+    (hop,) = json.loads(got)
+    assert f"{hop['gateway']} dev {hop['dev']}" in learned["kernel"]["next_hops"]
+
+    host.cni.start()
+    pod = host.runtime.make_pod("why-pod")
+    status, mine = why(host, pod.address(4))
+    assert status == 0
+    dev = json.loads(host.node.run(["ip", "-j", "route", "get", pod.address(4)]).stdout)[0]["dev"]
+    assert mine["pod"]["interface"] == dev
+    told = {each["peer"]: each for each in mine["announced"]["peers"]}
+    assert told["tor1-v4"]["announced"]
+    assert told["tor1-v4"]["since"]
+    assert told["tor1-v6"]["why_not"] == "the session carries no ipv4"
+
+    assert why(host, "192.0.2.0/24")[0] == 4
+    text = other.podroute("why", "10.244.1.0/24")
+    assert "kernel      10.244.1.0/24, metric" in text
+    assert text.count("            via ") == 2
