@@ -31,6 +31,9 @@ JSON_PATCH: Final = "application/json-patch+json"
 STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 _CONNECT_S: Final = 10.0
 _MAX_ERROR_BYTES: Final = 65536
+_HALF_LINE_BYTES: Final = 2**20
+"""aiohttp refuses lines above twice its buffer, 128 KiB by default: an EndpointSlice of a thousand
+endpoints has 400 KB. etcd takes 1.5 MB."""
 _KEEPALIVE: Final = ((4, 30), (5, 10), (6, 3))
 """TCP_KEEPIDLE, _KEEPINTVL, _KEEPCNT: an API server that vanished is noticed in a minute."""
 
@@ -159,7 +162,9 @@ def _socket(info: Any) -> socket.socket:
 
 async def _configuration(access: Access) -> Configuration:
     # No proxy from the environment and no ~/.netrc: a node agent talks to its API server.
-    configuration = Configuration(client_session_kwargs={"trust_env": False})
+    configuration = Configuration(
+        client_session_kwargs={"trust_env": False, "read_bufsize": _HALF_LINE_BYTES}
+    )
     if access.kubeconfig is not None:
         try:
             await load_kube_config(  # type: ignore[no-untyped-call]

@@ -23,8 +23,9 @@ from router.kube.event import EventWriter, Note
 from router.kube.memory import MemoryFile, Remembered
 from router.kube.node_status import NodeStatusWriter
 from router.kube.secret import SecretReader
+from router.kube.services import ServiceFollower
 from router.kube.view import ClusterSettings, ClusterView, recalled
-from router.kube.watch import Health, Target, Watch
+from router.kube.watch import Following, Health, Target, Watch
 from router.model.node import Observed, Presence, SecretRef
 from router.reconcile.node_status import StatusSettings
 from router.reconcile.readiness import Verdict
@@ -37,7 +38,10 @@ _GOODBYE_S: Final = 0.1
 
 
 class Cluster:
-    """Follows our Node, our ConfigMap and the wanted Secrets; writes our Node's status."""
+    """Follows our Node, our ConfigMap, the wanted Secrets, and Services if they are wanted.
+
+    Writes our Node's status.
+    """
 
     def __init__(self, settings: ClusterSettings, wake: Callable[[], None]) -> None:
         """Start the thread; `wake` is called from it whenever `take` would answer anew."""
@@ -53,6 +57,8 @@ class Cluster:
         self._writer: NodeStatusWriter | None = None
         self._events: EventWriter | None = None
         self._secrets: SecretReader | None = None
+        self._services: ServiceFollower | None = None
+        self._wants_services = False
         self._watches: dict[str, Watch] = {}
         self._thread = threading.Thread(target=self._run, name="kube-api", daemon=True)
         self._thread.start()
@@ -74,6 +80,12 @@ class Cluster:
         """Keep these keys of Secrets at hand."""
         if self._secrets is not None:
             self._post(self._secrets.want, refs)
+
+    def want_services(self, wanted: bool) -> None:
+        """Watch Services and EndpointSlices from now on, or no longer."""
+        if self._services is not None and wanted != self._wants_services:
+            self._wants_services = wanted
+            self._post(self._services.want, wanted)
 
     def tell(self, note: Note) -> None:
         """Send an Event about the node, if the API server takes it."""
@@ -119,6 +131,15 @@ class Cluster:
             changed=self._secrets_changed,
             found=dict(self._raw.secrets),
         )
+        self._services = ServiceFollower(
+            api=client,
+            node=settings.node,
+            pace=settings.pace,
+            clock=clock,
+            changed=lambda services: self._publish(services=services),
+            told=self._publish,
+            noted=self._note_service,
+        )
         self._watches["node"] = Watch(
             api=client,
             target=Target(collection="/api/v1/nodes", name=settings.node),
@@ -146,6 +167,7 @@ class Cluster:
             "node status": self._writer.follow,
             "events": self._events.follow,
             "secrets": self._secrets.follow,
+            "services": self._services.follow,
         }
         tasks = [asyncio.create_task(self._keep(name, part)) for name, part in parts.items()]
         self._loop = asyncio.get_running_loop()
@@ -210,6 +232,9 @@ class Cluster:
             self._publish()
             return None
 
+    def _note_service(self, problem: str) -> None:
+        _log.warning("a Service or EndpointSlice cannot be used", extra={"problem": problem})
+
     def _secrets_changed(self) -> None:
         if self._secrets is not None:
             found = dict(self._secrets.found)
@@ -231,7 +256,10 @@ class Cluster:
 
     def _publish(self, **changes: Any) -> None:
         """Put a new view in place and wake the agent, if it differs."""
-        healths: list[Health] = [watch.health for watch in self._watches.values()]
+        watches: list[Following] = list(self._watches.values())
+        if self._services is not None:
+            watches += self._services.watches.values()
+        healths: list[Health] = [watch.health for watch in watches]
         lost = [health.problem for health in healths if not health.connected]
         view = replace(
             self._view,

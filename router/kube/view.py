@@ -14,6 +14,7 @@ from router.kube.errors import MalformedError
 from router.kube.memory import Remembered
 from router.kube.pace import Pace
 from router.model.node import ConfigMapView, NodeView, Observed, SecretRef
+from router.model.service import Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,8 @@ class ClusterView:
     config_map: Observed[ConfigMapView] = field(default_factory=Observed)
     secrets: Mapping[SecretRef, Secret] = field(default_factory=dict)
     secret_problems: Mapping[SecretRef, str] = field(default_factory=dict)
+    services: Services = field(default_factory=Services)
+    """Known only while they are wanted."""
     connected: bool = False
     """Whether every watch is open now. No part of any readiness."""
     problem: str = ""

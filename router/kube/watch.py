@@ -1,4 +1,4 @@
-"""Follow one named object of the API, gently. SHELL.
+"""Follow objects of the API, gently: one named object here, collections in `collection`. SHELL.
 
 List once, then watch from there; a watch that ends is resumed from the newest resource version
 (bookmarks keep it fresh). Only `410 Gone` lists again. Every failure waits longer than the one
@@ -28,11 +28,16 @@ _MARGIN_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A collection of the API and the one name we look at in it."""
+    """A collection of the API and what we look at in it."""
 
     collection: str
     """Path, such as /api/v1/nodes."""
-    name: str
+    name: str = ""
+    """The one object that is followed; '' for all."""
+
+    @property
+    def _selected(self) -> tuple[tuple[str, str], ...]:
+        return (("fieldSelector", f"metadata.name={self.name}"),) if self.name else ()
 
     def list_call(self, *, newest: bool) -> Call:
         """Return the request for the object as it is.
@@ -40,9 +45,19 @@ class Target:
         By default the API server answers from its cache, sparing etcd; `newest` asks for a
         consistent read, needed after a resource version has expired.
         """
-        query = [("fieldSelector", f"metadata.name={self.name}")]
+        query = [*self._selected]
         if not newest:
             query.append(("resourceVersion", "0"))
+        return Call(method="GET", path=self.collection, query=tuple(query))
+
+    def page_call(self, after: str, limit: int) -> Call:
+        """Return the request for one page of a list; `after` is the continue token, '' at first.
+
+        Pages are of one consistent read: the server's cache gives everything in one answer.
+        """
+        query = [*self._selected, ("limit", str(limit))]
+        if after:
+            query.append(("continue", after))
         return Call(method="GET", path=self.collection, query=tuple(query))
 
     def watch_call(self, version: str, timeout_s: float) -> Call:
@@ -51,7 +66,7 @@ class Target:
             method="GET",
             path=self.collection,
             query=(
-                ("fieldSelector", f"metadata.name={self.name}"),
+                *self._selected,
                 ("watch", "1"),
                 ("allowWatchBookmarks", "true"),
                 ("resourceVersion", version),
@@ -81,14 +96,21 @@ class Course:
 
         Raises RefusedError for the server's ERROR event, MalformedError.
         """
+        if not self.advanced(event) or convert.name_of(event.object) != self.name:
+            return False, None
+        return True, event.object if event.kind != "DELETED" else None
+
+    def advanced(self, event: convert.WatchEvent) -> bool:
+        """Note the version of an event; return whether it is about an object.
+
+        Raises RefusedError for the server's ERROR event, MalformedError.
+        """
         if event.kind == "ERROR":
             raise _error_event(event.object)
         if event.kind not in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
             raise MalformedError(f"unknown kind of event {event.kind[:20]!r}")
         self.version = convert.resource_version(event.object)
-        if event.kind == "BOOKMARK" or convert.name_of(event.object) != self.name:
-            return False, None
-        return True, event.object if event.kind != "DELETED" else None
+        return event.kind != "BOOKMARK"
 
     def failed(self, error: KubeError) -> None:
         """Take a failure: after 410 the version is worth nothing.
@@ -119,15 +141,13 @@ class Health:
 
 
 @dataclass(slots=True, kw_only=True)
-class Watch:
-    """One object, followed for ever by `follow`."""
+class Following:
+    """What every watch does for ever in `follow`; the kinds below say what with the objects."""
 
     api: Api
     target: Target
     pace: Pace
     clock: Clock
-    changed: Callable[[Mapping[str, Any] | None], None]
-    """Gets each newest state; may raise MalformedError."""
     told: Callable[[], None]
     """Called when `health` changed."""
     health: Health = field(default_factory=Health)
@@ -154,10 +174,12 @@ class Watch:
             await self.clock.sleep(delay_s)
 
     async def _list(self) -> None:
-        call = self.target.list_call(newest=self._course.expired)
-        self.health.requests += 1
-        answer = await self.api.request(call, self.pace.request_s)
-        self.changed(self._course.listed(answer))
+        """Read everything there is. Raises KubeError."""
+        raise NotImplementedError
+
+    def _take(self, event: convert.WatchEvent) -> None:
+        """Take an event of the watch. Raises KubeError."""
+        raise NotImplementedError
 
     async def _watch(self) -> None:
         length_s = self.pace.watch_timeout_s(self.clock.fraction())
@@ -166,9 +188,7 @@ class Watch:
         async with self.api.stream(call, length_s + _MARGIN_S) as lines:
             self._tell(connected=True, problem="")
             async for line in lines:
-                happened, found = self._course.saw(convert.parse_watch_line(line))
-                if happened:
-                    self.changed(found)
+                self._take(convert.parse_watch_line(line))
 
     def _fail(self, error: KubeError, lived_s: float) -> float:
         """Note a failure; return the wait."""
@@ -202,3 +222,22 @@ class Watch:
             return
         health.connected, health.problem = connected, problem
         self.told()
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch(Following):
+    """One object, followed for ever by `follow`."""
+
+    changed: Callable[[Mapping[str, Any] | None], None]
+    """Gets each newest state; may raise MalformedError."""
+
+    async def _list(self) -> None:
+        call = self.target.list_call(newest=self._course.expired)
+        self.health.requests += 1
+        answer = await self.api.request(call, self.pace.request_s)
+        self.changed(self._course.listed(answer))
+
+    def _take(self, event: convert.WatchEvent) -> None:
+        happened, found = self._course.saw(event)
+        if happened:
+            self.changed(found)

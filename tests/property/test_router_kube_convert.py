@@ -8,15 +8,17 @@ import json
 from ipaddress import ip_address
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bgp.nlri import Prefix
 from bgp.secret import Secret
 from containerlab.fakeapi import objects
-from router.kube import convert, memory
+from router.kube import convert, memory, service_convert
 from router.kube.errors import MalformedError
 from router.model.node import SecretRef, Taint
+from router.model.service import Key, Serving
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 anything = st.recursive(
@@ -25,9 +27,20 @@ anything = st.recursive(
 KEYS = (
     "metadata", "name", "uid", "labels", "annotations", "resourceVersion", "spec", "podCIDR",
     "podCIDRs", "taints", "key", "effect", "status", "conditions", "type", "addresses", "address",
-    "data", "items", "object",
+    "data", "items", "object", "loadBalancer", "ingress", "ip", "ipMode", "externalIPs",
+    "clusterIPs", "clusterIP", "endpoints", "ready", "serving", "terminating", "addressType", "nodeName",
+    "kubernetes.io/service-name",
 )  # fmt: skip
-WORDS = ("InternalIP", "10.0.0.1", "10.244.1.0/24", "fd00::/64", "10.0.0.1/8", "fe80::1%eth0", "x")
+WORDS = (
+    "InternalIP",
+    "10.0.0.1",
+    "10.244.1.0/24",
+    "fd00::/64",
+    "10.0.0.1/8",
+    "fe80::1%eth0",
+    "x",
+    "IPv4",
+)
 near = st.recursive(
     scalars | st.sampled_from(WORDS),
     lambda below: st.lists(below) | st.dictionaries(st.sampled_from(KEYS), below),
@@ -123,3 +136,52 @@ def test_what_is_remembered_is_what_was_known(values: dict[tuple[str, str], byte
         before.addresses,
         before.labels,
     )
+
+
+@given(near)
+def test_any_service_and_any_slice_becomes_a_view(raw: Any) -> None:
+    if not isinstance(raw, dict):
+        return
+    key = Key("a", "b")
+    view = service_convert.service_view(key, raw)
+    assert view.key == key
+    assert set(view.proxied) <= set(view.load_balancer)
+    of_slice = service_convert.slice_view(key, raw, "IPv4")
+    assert of_slice is None or of_slice.service.namespace == "a"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "serving"),
+    [
+        ({}, Serving.READY),
+        ({"ready": None}, Serving.READY),
+        ({"ready": True}, Serving.READY),
+        ({"ready": False}, Serving(0)),
+        ({"ready": False, "serving": True}, Serving(0)),
+        ({"ready": False, "serving": True, "terminating": True}, Serving.LEAVING),
+        ({"ready": False, "serving": False, "terminating": True}, Serving(0)),
+        ({"ready": False, "terminating": True}, Serving(0)),
+        ({"ready": True, "terminating": True}, Serving.LEAVING),
+    ],
+)
+@pytest.mark.parametrize("is_here", [False, True])
+def test_conditions_of_an_endpoint(
+    conditions: dict[str, Any], serving: Serving, is_here: bool
+) -> None:
+    made = objects.endpoint_slice("b", "web", [{"conditions": conditions, "nodeName": "n"}])
+    view = service_convert.slice_view(Key("a", "b"), made, "n" if is_here else "other")
+    assert view is not None
+    here = {Serving.READY: Serving.READY_HERE, Serving.LEAVING: Serving.LEAVING_HERE}
+    assert view.serving == (serving | here.get(serving, 0) if is_here else serving)
+
+
+def test_what_is_no_address_of_a_service() -> None:
+    key = Key("a", "b")
+    headless = {"spec": {"clusterIP": "None", "clusterIPs": ["None"]}}
+    assert service_convert.service_view(key, headless).cluster == ()
+    made = objects.service("b", ingress=("203.0.113.1",))
+    assert service_convert.service_view(key, made).load_balancer == (ip_address("203.0.113.1"),)
+    made["spec"]["type"] = "ClusterIP"
+    assert service_convert.service_view(key, made).load_balancer == ()
+    alias = {"spec": {"type": "ExternalName", "externalIPs": ["203.0.113.1"]}}
+    assert service_convert.service_view(key, alias).external == ()
