@@ -28,8 +28,8 @@ KEYS = (
     "metadata", "name", "uid", "labels", "annotations", "resourceVersion", "spec", "podCIDR",
     "podCIDRs", "taints", "key", "effect", "status", "conditions", "type", "addresses", "address",
     "data", "items", "object", "loadBalancer", "ingress", "ip", "ipMode", "externalIPs",
-    "clusterIPs", "clusterIP", "endpoints", "ready", "serving", "terminating", "addressType", "nodeName",
-    "kubernetes.io/service-name",
+    "clusterIPs", "clusterIP", "endpoints", "ready", "serving", "terminating", "addressType",
+    "nodeName", "kubernetes.io/service-name",
 )  # fmt: skip
 WORDS = (
     "InternalIP",
