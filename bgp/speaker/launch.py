@@ -170,6 +170,10 @@ class Installation:
             "exabgp_log_level": "INFO",
             "exabgp_log_processes": "false",
             "exabgp_log_statistics": "false",
+            # glibc: one heap, and large buffers back to the kernel as soon as they are free.
+            "MALLOC_ARENA_MAX": "1",
+            "MALLOC_MMAP_THRESHOLD_": "65536",
+            "MALLOC_TRIM_THRESHOLD_": "131072",
         }
 
 

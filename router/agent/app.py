@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import signal
 import socket
@@ -23,6 +22,7 @@ from router.agent.core import RouteAgent
 from router.agent.drain_file import DrainFile
 from router.agent.health import HealthServer
 from router.agent.lock import agent_lock
+from router.agent.memory import spare_the_collector
 from router.agent.node_file import NodeFile
 from router.agent.requests import Inbox, Wake
 from router.agent.shells import Shells
@@ -47,7 +47,6 @@ if TYPE_CHECKING:  # the API client costs 20 MB; only cluster mode loads it
 
 _log = logging.getLogger(__name__)
 _SPEAKER_STOP_S: Final = 5.0
-_COLLECT_AFTER: Final = 50_000
 _WAIT_S: Final = 1.0
 _CNI_S: Final = 3.0
 LEFT_FOR_GOOD: Final = 10
@@ -163,23 +162,12 @@ def run_router(options: Options) -> int:
             ),
         )
         control.agent = agent
-        _spare_the_collector()
+        spare_the_collector()
         _log.info("route agent started", extra={"node": settings.node})
         _loop(agent, source, control, cluster)
         control.answer_stop()
         _log.info("route agent stops", extra={"withdrawn": control.withdrawn})
     return 0 if control.withdrawn is None else LEFT_FOR_GOOD
-
-
-def _spare_the_collector() -> None:
-    """Let the cycle collector look seldom, and never again at what the start has left.
-
-    Prefixes, paths and routes are tuples and dicts without cycles; with a hundred thousand of
-    them, looking after every 700 new ones took a fifth of the processor time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 50)
 
 
 def _open_cluster(options: Options, wake: Wake, stack: contextlib.ExitStack) -> Cluster | None:

@@ -65,12 +65,14 @@ def _run(options: argparse.Namespace) -> int:
     from router.agent.health import parse_listen
     from router.agent.lock import AlreadyRunningError
     from router.agent.logs import set_up_logs
+    from router.agent.memory import give_back_buffers
     from router.config.document import ConfigError
 
     set_up_logs(options.log_level, options.log_format)
     config: Path | None = options.config
     if config is None and not options.kubernetes:
         config = CONFIG
+    give_back_buffers()
     try:
         if options.check:
             settings = read_settings(config or CONFIG)

@@ -104,7 +104,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         peers=reader.read(layers.all),
         speaker_uid=speaker.value("uid", words.integer(1, 2**31), DEFAULT_SPEAKER_UID),
         speaker_gid=speaker.value("gid", words.integer(1, 2**31), DEFAULT_SPEAKER_UID),
-        speaker_receive=speaker.value("receive", words.choice(Receive), Receive.STOCK),
+        speaker_receive=speaker.value("receive", words.choice(Receive), Receive.AUTO),
         readiness=_readiness(readiness),
         status=StatusSettings(
             condition=readiness.value("set_condition", words.boolean, True),

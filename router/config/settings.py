@@ -68,7 +68,7 @@ class AgentSettings:
     peers: tuple[PeerSettings, ...]
     speaker_uid: int
     speaker_gid: int
-    speaker_receive: Receive = Receive.STOCK
+    speaker_receive: Receive = Receive.AUTO
     readiness: ReadinessSettings = field(default_factory=ReadinessSettings)
     status: StatusSettings = field(default_factory=StatusSettings)
     """Which signals are given on the Node, in cluster mode."""

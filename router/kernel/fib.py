@@ -32,6 +32,8 @@ from router.reconcile.operation import (
 )
 
 _ALREADY_GONE: Final = frozenset({errno.ESRCH, errno.ENOENT})
+_PIECE: Final = 4096
+"""Operations packed at a time: a full table's messages would be 15 MB at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,14 +147,16 @@ class FibTable:
         Removing what is already gone counts as done. Raises KernelError when the outcome
         is unknown: observe again.
         """
-        failures = self._channel.batch(
-            [self._pack(operation) for operation in plan], "write the FIB"
-        )
-        return [
-            Refusal(operation=plan[f.index], errno=f.errno, detail=f.detail)
-            for f in failures
-            if not (f.errno in _ALREADY_GONE and _is_removal(plan[f.index]))
-        ]
+        refusals: list[Refusal] = []
+        for start in range(0, len(plan), _PIECE):
+            piece = plan[start : start + _PIECE]
+            requests = [self._pack(operation) for operation in piece]
+            refusals += [
+                Refusal(operation=piece[f.index], errno=f.errno, detail=f.detail)
+                for f in self._channel.batch(requests, "write the FIB")
+                if not (f.errno in _ALREADY_GONE and _is_removal(piece[f.index]))
+            ]
+        return refusals
 
     def _pack(self, operation: Operation) -> bytes:
         # By far the most operations are these; a class pattern takes far longer.
