@@ -16,7 +16,7 @@ versions=/opt/podroute.d
 config=/etc/podroute/config.yaml
 units=/etc/systemd/system
 wheelhouse=
-services='podroute-router podroute-cni'
+services='podroute-bfd podroute-router podroute-cni'
 
 say() { printf '%s\n' "podroute: $*"; }
 die() {
@@ -103,6 +103,10 @@ start() {
             say "write $config (docs/operations.md), then: systemctl enable --now podroute-router"
             continue
         fi
+        if [ "$service" = podroute-bfd ] && ! grep -Eqs '^[^#]*\bbfd:' "$config"; then
+            # No peer asks for it: a unit that is there and not enabled.
+            continue
+        fi
         systemd enable --quiet "$service"
         systemd restart "$service"
     done
@@ -123,13 +127,13 @@ if [ "$mode" = install ]; then
 fi
 
 # Removal: leave the fabric first, then everything else.
-systemd disable --quiet podroute-router podroute-cni 2>/dev/null || :
+systemd disable --quiet podroute-router podroute-cni podroute-bfd 2>/dev/null || :
 if [ -x "$home/bin/podroute" ]; then
     "$home/bin/podroute" stop --withdraw || :
-    systemd stop podroute-router podroute-cni 2>/dev/null || :
+    systemd stop podroute-router podroute-cni podroute-bfd 2>/dev/null || :
     "$home/bin/podroute" uninstall
 fi
-rm -f "$units/podroute-router.service" "$units/podroute-cni.service" \
+rm -f "$units/podroute-router.service" "$units/podroute-cni.service" "$units/podroute-bfd.service" \
     /etc/iproute2/rt_protos.d/podroute.conf \
     /etc/systemd/networkd.conf.d/10-podroute.conf \
     /etc/NetworkManager/conf.d/10-podroute.conf \

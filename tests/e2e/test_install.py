@@ -13,6 +13,7 @@ from containerlab.demo.fabric import CONFIG, TOPOLOGY, wait_for
 from containerlab.demo.tor import Tor
 from containerlab.netlab import Lab
 from containerlab.netlab.node import Node
+from router.agent.app import LEFT_FOR_GOOD
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -24,6 +25,7 @@ PLACED = (
     "/opt/cni/bin/podroute-ipam",
     "/etc/cni/net.d/05-podroute.conflist",
     "/etc/iproute2/rt_protos.d/podroute.conf",
+    "/etc/systemd/system/podroute-bfd.service",
     "/etc/systemd/system/podroute-cni.service",
     "/etc/systemd/system/podroute-router.service",
 )
@@ -86,7 +88,7 @@ def test_install_run_upgrade_remove(node: tuple[Lab, Node], wheelhouse: Path) ->
     server.wait(10)
     said = host.run([str(INSTALL), "--remove"], timeout_s=60).stdout
     assert "removed;" in said
-    assert agent.wait(10) == 0
+    assert agent.wait(10) == LEFT_FOR_GOOD
     assert there(host) == []
     for command in (
         "ip route show proto 74",

@@ -13,27 +13,31 @@ from kubernetes import client as kubernetes_client
 
 from containerlab.runtime.kustomize import KustomizeError, apply_json_patch, one, render
 from containerlab.runtime.podspec import tolerates
-from router.agent.app import LEFT_FOR_GOOD
 from router.reconcile.node_status import TAINT_EFFECT, TAINT_KEY
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-OVERLAYS = ("base", "overlays/bare-metal", "overlays/kind", "overlays/k3s")
+OVERLAYS = ("base", "overlays/bare-metal", "overlays/bfd", "overlays/kind", "overlays/k3s")
 JOB = DEPLOY / "kustomize/uninstall/job.yaml"
 BASE = render(DEPLOY / "kustomize/base")
 DAEMON_SET = one(BASE, "DaemonSet", "podroute")
 POD = DAEMON_SET["spec"]["template"]["spec"]
+WITH_BFD = one(render(DEPLOY / "kustomize/overlays/bfd"), "DaemonSet", "podroute")
+BFD_POD = WITH_BFD["spec"]["template"]["spec"] | {"initContainers": []}
+BFD_POD["containers"] = [c for c in BFD_POD["containers"] if c["name"] == "bfd"]
 JOB_POD = yaml.safe_load(JOB.read_text())["spec"]["template"]["spec"]
 
 # What each container may do, and why: docs/operations.md, "In containers".
 CAPABILITIES = {
     "install": set(),
     "cni": {"NET_ADMIN", "SYS_ADMIN"},
+    "bfd": {"SYS_NICE", "IPC_LOCK"},
     "router": {"NET_ADMIN", "NET_RAW", "SETUID", "SETGID", "KILL"},
     "uninstall": {"NET_ADMIN"},
 }
 WRITABLE = {
     "install": {"/host/opt/cni/bin", "/host/etc/cni/net.d"},
     "cni": {"/run/podroute", "/host/proc/sys/net"},
+    "bfd": {"/run/podroute"},
     "router": {"/run/podroute", "/var/lib/podroute", "/host/proc/sys/net"},
     "uninstall": {
         "/run/podroute",
@@ -45,7 +49,7 @@ WRITABLE = {
 }
 CONTAINERS = [
     pytest.param(pod, container, id=container["name"])
-    for pod in (POD, JOB_POD)
+    for pod in (POD, BFD_POD, JOB_POD)
     for container in (*pod.get("initContainers", ()), *pod["containers"])
 ]
 
@@ -250,49 +254,3 @@ def test_kind_pulls_nothing() -> None:
 def test_a_patch_that_does_not_fit_is_an_error(operation: dict[str, Any]) -> None:
     with pytest.raises(KustomizeError):
         apply_json_patch({"a": {}, "list": [1]}, operation)
-
-
-# --- systemd -------------------------------------------------------------------------------------
-
-UNITS = {"podroute-cni.service": "cni", "podroute-router.service": "router"}
-
-
-def settings(unit: str) -> dict[str, str]:
-    lines = (DEPLOY / "systemd" / unit).read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-
-
-@pytest.mark.parametrize(("unit", "container"), UNITS.items())
-def test_units_grant_what_the_manifest_grants(unit: str, container: str) -> None:
-    told = settings(unit)
-    granted = {each.removeprefix("CAP_") for each in told["CapabilityBoundingSet"].split()}
-    assert granted == CAPABILITIES[container]
-    assert told["NoNewPrivileges"] == "yes"
-    assert (told["ProtectSystem"], told["ReadWritePaths"]) == ("strict", "/run/podroute")
-    assert told["Restart"] == "always"
-    if container == "router":
-        assert told["RestartPreventExitStatus"] == str(LEFT_FOR_GOOD)
-        assert told["StateDirectory"] == "podroute"
-
-
-@pytest.mark.parametrize("unit", UNITS)
-def test_systemd_accepts_the_unit(unit: str) -> None:
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("no systemd here")
-    path = DEPLOY / "systemd" / unit
-    said = subprocess.run(
-        ["systemd-analyze", "verify", path], capture_output=True, text=True, check=False
-    ).stderr
-    wrong = [
-        line
-        for line in said.splitlines()
-        if path.name in line and "/opt/podroute/bin/podroute is not executable" not in line
-    ]
-    assert wrong == []
-    exposed = subprocess.run(
-        ["systemd-analyze", "security", "--offline=yes", "--threshold=55", path],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert exposed.returncode == 0, exposed.stdout[-300:]
