@@ -2,9 +2,10 @@
 
 The default is narrow (a peer's mistake must not take a node off the network): only prefixes
 inside the declared cluster prefixes and within their length bounds, never one that equals,
-covers or lies inside the node's own CIDRs and addresses or its service ranges, never
-link-local, loopback, multicast or unspecified space, never a default route unless it was
-asked for, never a path that already went through our own AS (RFC 4271 section 9.1.2).
+covers or lies inside the node's own CIDRs and addresses or its service ranges, never an address
+that nodes announce for a Service, never link-local, loopback, multicast or unspecified space,
+never a default route unless it was asked for, never a path that already went through our own AS
+(RFC 4271 section 9.1.2).
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ AS_LOOP = "own ASN in AS path"
 """The reason for refusing a loop."""
 
 
+SERVICE_ADDRESS = "is the address of a Service"
+"""The reason for refusing one: this node reaches it through its own kube-proxy."""
+
+
 class Verdict(NamedTuple):
     """The answer to one path: accepted, or the reason in words."""
 
@@ -78,6 +83,8 @@ class ImportPolicy:
     """The node's own pod CIDRs and addresses."""
     services: tuple[Prefix, ...] = ()
     """Service ranges: kube-proxy's business, never a learned route."""
+    service_addresses: frozenset[Prefix] = frozenset()
+    """Host prefixes of Services that nodes announce: those alone, a range around one is fine."""
     also_accept: tuple[AcceptRule, ...] = ()
     accept_default: bool = False
     _rules: dict[int, tuple[_Rule, ...]] = field(init=False, repr=False, compare=False)
@@ -134,7 +141,10 @@ class ImportPolicy:
             found += sum(local_asn in members for members in sets)
             if found > own_asns:
                 return _refuse_loop
-        return self._why_not
+        return self._why_not_with_services if self.service_addresses else self._why_not
+
+    def _why_not_with_services(self, prefix: Prefix) -> str:
+        return SERVICE_ADDRESS if prefix in self.service_addresses else self._why_not(prefix)
 
     def _why_not(self, prefix: Prefix) -> str:
         family, network, length = prefix

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from bgp.announcing import exports
 from bgp.ending import Ending
@@ -56,12 +56,13 @@ class Announcer:
         *,
         unreachables: set[Prefix],
         links: Links | None,
+        services: Set[Prefix] | None,
         kept_down: Mapping[PeerId, Ending],
     ) -> None:
         """Make the speaker announce what works. Raises OSError or BgpError.
 
-        `links` are None before the first look: a speaker that starts before anything works would
-        send End-of-RIB first (RFC 4724).
+        `links` are None before the first look, `services` before the API has told of them: a
+        speaker that starts before anything works would send End-of-RIB first (RFC 4724).
         """
         self._is_told = False
         seen = links or Links.of(())
@@ -70,6 +71,7 @@ class Announcer:
             node_addresses=settings.node_addresses if settings.announce_node_addresses else (),
             unreachables=unreachables,
             links=seen,
+            services=services or frozenset(),
         )
         self.next_hops = next_hops(settings.peers, settings.node_addresses, seen)
         drain = self._draining.state
@@ -82,7 +84,7 @@ class Announcer:
             next_hops=self.next_hops.found,
             kept_down=kept_down,
         )
-        if self.config is None and links is None:
+        if self.config is None and (links is None or services is None):
             return
         if config != self.config:
             before = set(self.networks)

@@ -203,6 +203,7 @@ def _tell_cluster(cluster: Cluster, agent: RouteAgent, before: State) -> None:
 
     verdict = agent.verdict
     cluster.want_status(verdict, agent.settings.status)
+    cluster.want_services(agent.settings.services.is_wanted)
     if verdict.state is not before and State.RESUMING not in (verdict.state, before):
         cluster.tell(Note(verdict.reason.value, verdict.text, warning=not verdict.is_ready))
 
@@ -225,6 +226,8 @@ def _loop(
             _log.error("configuration not in force", extra={"reason": reason})
         told = reason
         before = agent.verdict.state
+        if cluster is not None:
+            agent.serving.services = cluster.take().services
         pause_s = agent.step()
         if cluster is not None:
             _tell_cluster(cluster, agent, before)

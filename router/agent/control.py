@@ -114,6 +114,7 @@ class Control:
             ("GET", "/v1/status"): self._view(self._status),
             ("GET", "/v1/peers"): self._view(self._peers),
             ("GET", "/v1/routes"): self._view(view.routes),
+            ("GET", "/v1/services"): self._view(view.services),
             ("GET", "/v1/why"): self._why,
             ("POST", "/v1/stop"): self._stop,
             ("POST", "/v1/drain"): self._drain,

@@ -23,6 +23,7 @@ from router.agent.forwarding import Forwarding
 from router.agent.holds import Holds
 from router.agent.liveness import Liveness
 from router.agent.placing import Placing
+from router.agent.serving import Serving
 from router.agent.sessions import Sessions
 from router.agent.shells import Shells
 from router.agent.speaker_news import tell_speaker
@@ -89,6 +90,7 @@ class RouteAgent:
         self.placing = Placing(shells.place, settings.place)
         self.draining = Draining(shells.drain, now=monotonic(), at=self.started_at)
         self.announcer = Announcer(shells.speaker, self.draining)
+        self.serving = Serving(now=monotonic(), expects_services=circumstances.expects_pod_cidrs)
         self.problems: dict[str, str] = {}
         """Part of the work that does not succeed now, and why."""
         self._ports: Mapping[str, Port] = {}
@@ -112,13 +114,12 @@ class RouteAgent:
         self.holds.expire(now)
         self._attempt("forwarding", lambda: self._forward(now))
         self._attempt("routing rules", lambda: self._place(now))
-        self._attempt("announcement", self._announce)
+        self._attempt("announcement", lambda: self._announce(now))
         self._attempt("drain", lambda: self._move_drain(now))
         self._attempt("node facts", lambda: self.shells.publish(self._facts()))
         self._judge(now)
-        timers = (self._next_resync, self.shells.speaker.due_at, self.draining.due_at)
-        due = min(*timers, now + _RETRY_S)
-        return max(0.0, due - self._monotonic())
+        due = min(self._next_resync, self.shells.speaker.due_at, self.draining.due_at)
+        return max(0.0, min(due, now + _RETRY_S) - self._monotonic())
 
     def _attempt(self, part: str, work: Callable[[], None]) -> None:
         """Do one part of a step; a failure is told once, retried, and stops no other part."""
@@ -195,19 +196,27 @@ class RouteAgent:
         if self._seen_links and "forwarding" not in self.problems:
             self.placing.step(keep_others=self.sessions.after_start.holds(now))
 
-    def _announce(self) -> None:
+    def _announce(self, now: float) -> None:
+        if self.serving.decide(self.settings):
+            self._guard()
         self.announcer.announce(
             self.settings,
             self._own,
             unreachables=self.forwarding.fib.unreachables,
             links=self.links if self._seen_links else None,
+            services=self.serving.announced(now),
             kept_down=self.holds.endings(),
         )
+
+    def _guard(self) -> None:
+        settings = self.settings
+        policy = settings.import_policy(self.serving.addresses)
+        self.rib.reconfigure(policy, {p.name: p for p in settings.peers}, settings.selection)
 
     def _move_drain(self, now: float) -> None:
         """Go on with the drain when the peers have what its phase tells them."""
         if self.draining.advance(is_acknowledged=self.announcer.is_acknowledged, now=now):
-            self._announce()
+            self._announce(now)
 
     def _judge(self, now: float) -> None:
         before = self.verdict
@@ -223,6 +232,7 @@ class RouteAgent:
             settings=self.settings,
             sessions=self.sessions.established,
             expected=self.announcer.expected,
+            not_expected=self.serving.addresses,
             silent=self.announcer.next_hops.missing,
             waiting=self.announcer.current.waiting,
             problems=self.problems,
@@ -272,9 +282,7 @@ class RouteAgent:
         now = self._monotonic()
         self.settings = settings
         self._own = _own(settings)
-        self.rib.reconfigure(
-            settings.import_policy(), {p.name: p for p in settings.peers}, settings.selection
-        )
+        self._guard()
         self.holds.reconfigure(settings.peers)
         self.sessions.reconfigure(
             settings.peers,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Final
 
 from bgp.nlri import Prefix
@@ -27,6 +27,7 @@ def readiness_signs(  # noqa: PLR0913 - all that is seen, by name
     settings: AgentSettings,
     sessions: Iterable[Session],
     expected: Mapping[PeerId, frozenset[Prefix]],
+    not_expected: Set[Prefix],
     silent: Mapping[PeerId, tuple[int, str]],
     waiting: Iterable[Waiting],
     problems: Mapping[str, str],
@@ -35,7 +36,8 @@ def readiness_signs(  # noqa: PLR0913 - all that is seen, by name
 ) -> Signs:
     """Return what readiness is judged by; `sessions` are the established ones.
 
-    `expected` is what each peer shall have from us.
+    `expected` is what each peer shall have from us; `not_expected` of that comes and goes with
+    endpoints of Services, which says nothing about the node.
 
     `expects_pod_cidrs` is for cluster mode, where they come from the API; in a file, a node
     without pods is what the operator wrote. `silent` names peers that are not announced one
@@ -50,7 +52,11 @@ def readiness_signs(  # noqa: PLR0913 - all that is seen, by name
             sorted(
                 s.peer
                 for s in up
-                if _is_behind(s, expected.get(s.peer, frozenset()), silent.get(s.peer, (0, ""))[0])
+                if _is_behind(
+                    s,
+                    expected.get(s.peer, frozenset()) - not_expected,
+                    silent.get(s.peer, (0, ""))[0],
+                )
             )
         ),
         not_announced=tuple(f"{prefix}: {why}" for prefix, why in waiting),

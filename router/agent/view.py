@@ -78,6 +78,12 @@ def status(agent: RouteAgent, now: float) -> Json:
             for cidr in agent.settings.pod_cidrs
         ],
         "announcing": [str(prefix) for prefix in agent.announcer.networks],
+        "services": {
+            "addresses": len(agent.serving.addresses),
+            "announced": len(agent.serving.addresses & set(agent.announcer.networks)),
+        }
+        if agent.settings.services.is_wanted
+        else None,
         "routes": {
             "learned": len(agent.rib.prefixes()),
             "installed": len(fib.routes),
@@ -101,6 +107,35 @@ def api(view: ClusterView) -> Json:
         "status_problem": view.status_problem or None,
         "requests": view.requests,
     }
+
+
+def services(agent: RouteAgent) -> Json:
+    """Return every address of a Service of the kinds asked for, and what becomes of it."""
+    wanted = agent.settings.services
+    return {
+        "node": agent.settings.node,
+        "wanted": wanted.is_wanted,
+        "known": agent.serving.services.is_known,
+        "services": [
+            {
+                "address": str(decision.address),
+                "service": str(decision.service),
+                "kind": decision.kind.value,
+                "announced": not decision.why_not and decision.address in agent.announcer.networks,
+                "why_not": decision.why_not or _not_now(agent, decision.address),
+            }
+            for decision in agent.serving.decisions
+        ],
+    }
+
+
+def _not_now(agent: RouteAgent, prefix: Prefix) -> str | None:
+    """Return why an address is not announced that is decided to be."""
+    if prefix in agent.announcer.networks:
+        return None
+    if agent.draining.state.is_withdrawn:
+        return agent.draining.state.describe()
+    return "not told to the speaker yet"
 
 
 def peers(agent: RouteAgent, at: float) -> Json:

@@ -100,6 +100,7 @@ def _add_views(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("status", "what the route agent is doing"),
         ("peers", "BGP peers and their sessions"),
         ("routes", "learned prefixes, their paths, and whether they are in the kernel"),
+        ("services", "addresses of Services, and whether this node announces them"),
     ):
         view = commands.add_parser(name, help=text)
         view.add_argument("-o", "--output", default="table", choices=("table", "json"))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 Json = Mapping[str, Any]
+_SHOWN: Final = 20
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -40,7 +41,8 @@ def status(answer: Json) -> str:
         f"agent       pid {answer['pid']}, since {answer['since']}",
         f"speaker     pid {speaker['pid']}, restarted {speaker['restarts']} times",
         f"sessions    {peers['established']} of {peers['configured']} established",
-        f"announcing  {', '.join(answer['announcing']) or 'nothing'}",
+        f"announcing  {_some(answer['announcing'])}",
+        *_services(answer["services"]),
         f"routes      {routes['learned']} learned, {routes['installed']} in the kernel,"
         f" {routes['refused']} refused by it, {routes['repairs']} repaired",
         f"uplinks     {', '.join(answer['uplinks']) or 'none'}",
@@ -54,6 +56,17 @@ def status(answer: Json) -> str:
         waiting = ", ".join(answer["waiting_for_end_of_rib"])
         lines.append(f"waiting     for End-of-RIB from {waiting}; routes found at start stay")
     return "\n".join(lines)
+
+
+def _some(prefixes: Sequence[str]) -> str:
+    shown = ", ".join(prefixes[:_SHOWN]) or "nothing"
+    return shown if len(prefixes) <= _SHOWN else f"{shown} and {len(prefixes) - _SHOWN} more"
+
+
+def _services(counts: Mapping[str, int] | None) -> list[str]:
+    if counts is None:
+        return []
+    return [f"services    {counts['announced']} of {counts['addresses']} addresses announced here"]
 
 
 def peers(answer: Json) -> str:
@@ -121,8 +134,29 @@ def routes(answer: Json) -> str:
     return table(header, rows)
 
 
+def services(answer: Json) -> str:
+    """Return one line per address of a Service."""
+    if not answer["wanted"]:
+        return "announce.services asks for no addresses of Services."
+    if not answer["known"]:
+        return "The API server has not told of its Services yet."
+    header = ("ADDRESS", "SERVICE", "KIND", "ANNOUNCED", "")
+    rows = [
+        (
+            each["address"],
+            each["service"],
+            each["kind"],
+            "yes" if each["announced"] else "no",
+            each["why_not"] or "",
+        )
+        for each in answer["services"]
+    ]
+    return table(header, rows)
+
+
 RENDER: Final[Mapping[str, Callable[[Json], str]]] = {
     "status": status,
     "peers": peers,
     "routes": routes,
+    "services": services,
 }

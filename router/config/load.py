@@ -19,6 +19,7 @@ from router.config.filters import accept_rules, read_filters, read_selection
 from router.config.layers import Layers, note_problems, read_layers
 from router.config.peers import PeerDefaults, PeerReader
 from router.config.router_id import hashed_router_id
+from router.config.services import read_services
 from router.config.settings import AgentSettings
 from router.config.surroundings import Surroundings, no_secrets
 from router.model.link import Address
@@ -26,6 +27,7 @@ from router.model.place import MAIN, Place
 from router.reconcile.drain import DrainSettings
 from router.reconcile.node_status import StatusSettings
 from router.reconcile.readiness import ReadinessSettings
+from router.reconcile.services import ServiceSettings
 
 DEFAULT_SPEAKER_UID: Final = 61179
 """Outside the ranges that Debian and systemd hand out by themselves."""
@@ -81,6 +83,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
     )
     layers.of("peers")
     name = _node_name(top, surroundings)
+    services = read_services(announce)
     # Of the Node object, where there is one: a name may come back on another machine.
     identity = surroundings.node.uid if surroundings.node is not None else name
     settings = AgentSettings(
@@ -92,6 +95,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         or surroundings.pod_cidrs,
         announce_pod_cidrs=announce.value("pod_cidrs", words.boolean, True),
         announce_node_addresses=announce.value("node_addresses", words.boolean, False),
+        services=services,
         pod_prefixes=cluster.values("pod_prefixes", words.prefix),
         node_prefixes=cluster.values("node_prefixes", words.prefix),
         service_prefixes=cluster.values("service_prefixes", words.prefix),
@@ -116,12 +120,18 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
             pod_adds=drain.value("pod_adds", words.boolean, True),
             keep_node_addresses=drain.value("keep_node_addresses", words.boolean, False),
         ),
-        notes=tuple(reader.notes),
+        notes=(*reader.notes, *_notes(services, surroundings)),
     )
     for section in (announce, cluster, imports, exported, speaker, readiness, drain, fib):
         section.finish()
     layers.finish()
     return settings
+
+
+def _notes(services: ServiceSettings, surroundings: Surroundings) -> list[str]:
+    if services.is_wanted and surroundings.node is None:
+        return ["announce.services waits for an API server: there is none to read Services from"]
+    return []
 
 
 def _node_name(top: Section, surroundings: Surroundings) -> str:

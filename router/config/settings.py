@@ -20,6 +20,7 @@ from router.model.place import MAIN, Place
 from router.reconcile.drain import DrainSettings
 from router.reconcile.node_status import StatusSettings
 from router.reconcile.readiness import ReadinessSettings
+from router.reconcile.services import Reserved, ServiceSettings
 
 
 class WaitingPeer(NamedTuple):
@@ -79,6 +80,8 @@ class AgentSettings:
     place: Place = MAIN
     """The routing table of learned routes."""
     drain: DrainSettings = field(default_factory=DrainSettings)
+    services: ServiceSettings = field(default_factory=ServiceSettings)
+    """Which addresses of Services are announced."""
     notes: tuple[str, ...] = ()
     """What of the document waits for something outside, in words; the rest is in force."""
 
@@ -104,12 +107,30 @@ class AgentSettings:
         waiting = sum(one.peer.is_enabled for one in self.waiting)
         return len(self.enabled_peers) + waiting
 
-    def import_policy(self) -> ImportPolicy:
-        """Return the import guard (design, invariant 11)."""
+    def reserved(self) -> Reserved:
+        """Return what no Service may have for an address."""
+        hosts = (*self.node_addresses, *(peer.address for peer in self.peers))
+        return Reserved(
+            own=frozenset((*self.pod_cidrs, *map(Prefix.from_address, hosts))),
+            ranges=(*self.pod_prefixes, *self.node_prefixes),
+            services=self.service_prefixes,
+        )
+
+    def import_policy(self, services: frozenset[Prefix] = frozenset()) -> ImportPolicy:
+        """Return the import guard (design, invariant 11); `services` are addresses of Services.
+
+        Those that no rule takes anyway are left out: a new Service is no reason to judge every
+        path anew.
+        """
+        cluster = (
+            *(cluster_rule(prefix) for prefix in self.pod_prefixes),
+            *(cluster_rule(prefix, hosts_only=True) for prefix in self.node_prefixes),
+        )
+        taken = [rule.prefix for rule in (*cluster, *self.also_accept)]
         return ImportPolicy(
-            cluster=(
-                *(cluster_rule(prefix) for prefix in self.pod_prefixes),
-                *(cluster_rule(prefix, hosts_only=True) for prefix in self.node_prefixes),
+            cluster=cluster,
+            service_addresses=frozenset(
+                host for host in services if any(prefix.covers(host) for prefix in taken)
             ),
             own=(*self.pod_cidrs, *(Prefix.from_address(a) for a in self.node_addresses)),
             services=self.service_prefixes,

@@ -23,13 +23,15 @@ def announcement(
     node_addresses: Iterable[Address],
     unreachables: Set[Prefix],
     links: Links,
+    services: Set[Prefix] = frozenset(),
 ) -> Announcement:
     """Return what works already and may be announced, canonical.
 
     A pod CIDR needs its `unreachable` route first, else packets to unused addresses loop
-    between node and ToR; a node address must stand on a link.
+    between node and ToR; a node address must stand on a link. Addresses of Services must have
+    no such route: the node's own clients would meet it before kube-proxy's DNAT.
     """
-    networks: set[Prefix] = set()
+    networks: set[Prefix] = set(services)
     waiting: list[tuple[Prefix, str]] = []
     for cidr in pod_cidrs:
         if cidr in unreachables:

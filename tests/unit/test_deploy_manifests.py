@@ -194,11 +194,13 @@ def test_rbac_is_what_the_agent_asks_for_and_nothing_else() -> None:
         *(("events", verb) for verb in ("create", "patch")),
         *(("configmaps", verb) for verb in ("get", "list", "watch")),
         ("secrets", "get"),
+        *(("services", verb) for verb in ("get", "list", "watch")),
+        *(("endpointslices", verb) for verb in ("get", "list", "watch")),
     }
     everywhere = {
         r for rule in one(BASE, "ClusterRole", "podroute")["rules"] for r in rule["resources"]
     }
-    assert everywhere == {"nodes", "nodes/status", "events"}
+    assert everywhere == {"nodes", "nodes/status", "events", "services", "endpointslices"}
 
 
 def test_another_node_than_its_own_is_refused() -> None:

@@ -1,0 +1,129 @@
+"""Addresses of Services through the agent's loop: announced, withdrawn, never in the kernel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from bgp.nlri import Prefix
+from router.agent import view
+from router.agent.serving import PATIENCE_S, Serving
+from router.cli import tables
+from router.model.service import Facts, Key, Services, ServiceView
+from router.model.service import Serving as Flags
+from tests.support.agent import CONFIG, Bench
+from tests.support.bgp_events import update
+
+VIP = Prefix.parse("203.0.113.7")
+WEB = ServiceView(
+    key=Key("shop", "web"), load_balancer=(ip_address("203.0.113.7"),), external_local=True
+)
+HERE = Flags.READY | Flags.READY_HERE
+WANTED = CONFIG.replace("true}", "true, services: {load_balancer: true}}", 1) + (
+    "import: {also_accept: [{prefix: 203.0.113.0/24, le: 32}]}\n"
+)
+
+
+def services(serving: Flags, web: ServiceView = WEB) -> Services:
+    return Services(is_known=True, found={web.key: Facts(web, {4: serving, 6: Flags(0)})})
+
+
+@pytest.fixture
+def bench() -> Bench:
+    made = Bench(config=WANTED)
+    made.establish("tor1", "tor2")
+    return made
+
+
+def networks(bench: Bench) -> set[Prefix]:
+    return set(bench.speaker.configured[-1].networks)
+
+
+def tell(bench: Bench, found: Services) -> None:
+    bench.agent.serving.services = found
+    bench.step()
+
+
+def test_announced_with_a_ready_endpoint_and_withdrawn_when_it_terminates(bench: Bench) -> None:
+    before = networks(bench)
+    tell(bench, services(HERE))
+    assert networks(bench) == before | {VIP}
+    tell(bench, services(Flags.LEAVING | Flags.LEAVING_HERE))
+    assert networks(bench) == before
+    shown = view.services(bench.agent)["services"]
+    assert [(each["announced"], each["why_not"]) for each in shown] == [
+        (False, "its last endpoints on this node are terminating")
+    ]
+
+
+def test_never_an_unreachable_route_for_a_service(bench: Bench) -> None:
+    tell(bench, services(HERE))
+    tell(bench, services(Flags(0)))
+    assert VIP not in bench.kernel.fib.unreachables
+    assert not any("203.0.113.7" in words for words in bench.kernel.applied)
+
+
+def test_never_learned_from_a_peer_announced_here_or_not(bench: Bench) -> None:
+    bench.step(update("tor1", "203.0.113.7/32", "203.0.113.8/32"))
+    assert bench.routes().keys() == {"203.0.113.7/32", "203.0.113.8/32"}
+    tell(bench, services(Flags.READY))
+    bench.step()
+    assert bench.routes().keys() == {"203.0.113.8/32"}
+    tell(bench, Services(is_known=True))
+    bench.step()
+    assert bench.routes().keys() == {"203.0.113.7/32", "203.0.113.8/32"}
+
+
+def test_a_drained_node_announces_no_service(bench: Bench) -> None:
+    tell(bench, services(HERE))
+    bench.agent.announcer.withdrawing = True
+    bench.step()
+    assert networks(bench) == set()
+    assert "stopping" in view.status(bench.agent, bench.now)["reasons"][0]
+
+
+def test_coming_and_going_says_nothing_about_readiness(bench: Bench) -> None:
+    state = bench.agent.verdict.state
+    tell(bench, services(HERE))
+    bench.step(after_s=100)
+    assert bench.agent.verdict.state is state
+
+
+def test_a_wish_that_is_gone_withdraws(bench: Bench) -> None:
+    tell(bench, services(HERE))
+    bench.reconfigure(CONFIG)
+    bench.step()
+    assert VIP not in networks(bench)
+    assert view.services(bench.agent) == {
+        "node": "node1", "wanted": False, "known": True, "services": []
+    }  # fmt: skip
+
+
+def test_a_start_waits_for_the_api_and_not_for_ever() -> None:
+    settings = Bench(config=WANTED).agent.settings
+    waiting = Serving(now=0.0, expects_services=True)
+    waiting.decide(settings)
+    assert waiting.announced(PATIENCE_S - 1) is None
+    assert waiting.announced(PATIENCE_S) == frozenset()
+    waiting.services = services(HERE)
+    waiting.decide(settings)
+    assert waiting.announced(0.0) == {VIP}
+    without = Serving(now=0.0, expects_services=False)
+    without.decide(settings)
+    assert without.announced(0.0) == frozenset()
+
+
+def test_what_people_see(bench: Bench) -> None:
+    assert "not told of its Services yet" in tables.services(view.services(bench.agent))
+    other = replace(WEB, key=Key("shop", "other"))
+    both = {WEB.key: Facts(WEB, {4: HERE}), other.key: Facts(other, {4: Flags(0)})}
+    tell(bench, Services(is_known=True, found=both))
+    lines = tables.services(view.services(bench.agent)).splitlines()
+    assert lines[0].split() == ["ADDRESS", "SERVICE", "KIND", "ANNOUNCED"]
+    assert len(lines) == 3
+    assert "shop/web" in lines[2]
+    # The address is announced for the sake of the other Service; why not for this one is said.
+    assert "no ready IPv4 endpoint" in lines[1]
+    assert view.status(bench.agent, bench.now)["services"] == {"addresses": 1, "announced": 1}
