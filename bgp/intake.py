@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from bgp.adjribin import Table
+from bgp.event import Change
 from bgp.filtering import importing
 from bgp.nlri import IPV4, IPV6, Prefix
 from bgp.path import Attributes
@@ -32,28 +33,57 @@ def withdraw(tables: Tables, withdrawn: Iterable[Prefix], changed: set[Prefix]) 
             tables[prefix[0]].raw.pop(prefix, None)
 
 
-def announce(
+def take(
     tables: Tables,
-    attributes: Attributes,
-    announced: Iterable[Prefix],
-    judge: Judge,
-    _: PeerSettings,
+    changes: Iterable[Change],
+    policy: ImportPolicy,
+    settings: PeerSettings,
     changed: set[Prefix],
 ) -> None:
-    """Take prefixes that the guard alone judges: the hot path."""
-    for prefix in announced:
-        table = tables[prefix[0]]
-        reason = judge(prefix)
-        if reason or table.rejected:
-            if table.store(prefix, attributes, reason):
-                changed.add(prefix)
-        else:
-            before = table.accepted.get(prefix)
-            if before is not attributes and before != attributes:
-                table.accepted[prefix] = attributes
-                changed.add(prefix)
-        if table.stale:
-            table.stale.discard(prefix)
+    """Take in what the peer announces and withdraws."""
+    if settings.import_filter is None:
+        _take_guarded(tables, changes, policy, settings, changed)
+        return
+    for attributes, announced, withdrawn in changes:
+        if withdrawn:
+            withdraw(tables, withdrawn, changed)
+        if announced and attributes is not None:
+            judge = policy.judge(attributes, *loop_bounds(settings))
+            announce_filtered(tables, attributes, announced, judge, settings, changed)
+
+
+def _take_guarded(
+    tables: Tables,
+    changes: Iterable[Change],
+    policy: ImportPolicy,
+    settings: PeerSettings,
+    changed: set[Prefix],
+) -> None:
+    """Take what the guard alone judges: the hot path, without a call for each message."""
+    own = settings.local_asn.to_bytes(4, "big")
+    guard = policy.guard
+    for attributes, announced, withdrawn in changes:
+        if withdrawn:
+            withdraw(tables, withdrawn, changed)
+        if not announced or attributes is None:
+            continue
+        judge = guard
+        common, packed_path = attributes
+        if own in packed_path or common.as_sets:
+            judge = policy.judge(attributes, *loop_bounds(settings))
+        for prefix in announced:
+            table = tables[prefix[0]]
+            reason = judge(prefix)
+            if reason or table.rejected:
+                if table.store(prefix, attributes, reason):
+                    changed.add(prefix)
+            else:
+                before = table.accepted.get(prefix)
+                if before is not attributes and before != attributes:
+                    table.accepted[prefix] = attributes
+                    changed.add(prefix)
+            if table.stale:
+                table.stale.discard(prefix)
 
 
 def announce_filtered(

@@ -62,6 +62,17 @@ class Verdict(NamedTuple):
 ACCEPTED = Verdict(True)
 
 
+class _Denied(NamedTuple):
+    """A prefix that clashes with those inside it and those around it."""
+
+    length: int
+    shift: int
+    top: int
+    """Its own bits: what `shift` leaves of its network."""
+    prefix: Prefix
+    kind: str
+
+
 class _Rule(NamedTuple):
     """A rule made ready for a few integer operations per path."""
 
@@ -69,7 +80,7 @@ class _Rule(NamedTuple):
     network: int
     low: int
     high: int
-    denied: tuple[tuple[Prefix, str], ...]
+    denied: tuple[_Denied, ...]
     """What may clash with a prefix that the rule takes."""
 
 
@@ -104,7 +115,7 @@ class ImportPolicy:
                     BITS[family] - r.prefix.length,
                     _top(r.prefix),
                     *r.bounds,
-                    tuple(d for d in denied if d[0].overlaps(r.prefix)),
+                    tuple(_denied(*d) for d in denied if d[0].overlaps(r.prefix)),
                 )
                 for r in (*self.cluster, *self.also_accept)
                 if r.prefix.family == family
@@ -141,6 +152,11 @@ class ImportPolicy:
             found += sum(local_asn in members for members in sets)
             if found > own_asns:
                 return _refuse_loop
+        return self.guard
+
+    @property
+    def guard(self) -> Callable[[Prefix], str]:
+        """What judges a prefix whatever its attributes: why it is refused, "" if it is not."""
         return self._why_not_with_services if self.service_addresses else self._why_not
 
     def _why_not_with_services(self, prefix: Prefix) -> str:
@@ -151,10 +167,13 @@ class ImportPolicy:
         if length:
             for shift, top, low, high, denied in self._rules[family]:
                 if network >> shift == top and low <= length <= high:
-                    for other, kind in denied:
-                        at = BITS[family] - min(length, other.length)
-                        if network >> at == other.network >> at:
-                            return _clash(prefix, other, kind)
+                    for longest, own_shift, own_top, other, kind in denied:
+                        if length >= longest:
+                            if network >> own_shift != own_top:
+                                continue
+                        elif other.network >> (at := BITS[family] - length) != network >> at:
+                            continue
+                        return _clash(prefix, other, kind)
                     return ""
         return self._explain(prefix)
 
@@ -173,6 +192,11 @@ class ImportPolicy:
 
 def _refuse_loop(_: Prefix) -> str:
     return AS_LOOP
+
+
+def _denied(prefix: Prefix, kind: str) -> _Denied:
+    shift = BITS[prefix.family] - prefix.length
+    return _Denied(prefix.length, shift, prefix.network >> shift, prefix, kind)
 
 
 def _top(prefix: Prefix) -> int:

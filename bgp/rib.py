@@ -21,7 +21,7 @@ from typing import NamedTuple
 from bgp.adjribin import Counts, Table, families
 from bgp.decision import RELAXED, Decision, Selection
 from bgp.event import EndOfRib, PeerEvent, Updated
-from bgp.intake import announce, announce_filtered, judge_again, judged_by, loop_bounds, withdraw
+from bgp.intake import judge_again, judged_by, take
 from bgp.nlri import BITS, IPAddress, Prefix
 from bgp.path import Attributes, Path
 from bgp.peer import PeerId, PeerSettings
@@ -230,14 +230,7 @@ class Rib:
         settings = self._peers.get(event.peer)
         if settings is None:
             return
-        tables = self._tables[event.peer]
-        take = announce if settings.import_filter is None else announce_filtered
-        for attributes, announced, withdrawn in event.changes:
-            if withdrawn:
-                withdraw(tables, withdrawn, self._changed)
-            if announced and attributes is not None:
-                judge = self._policy.judge(attributes, *loop_bounds(settings))
-                take(tables, attributes, announced, judge, settings, self._changed)
+        take(self._tables[event.peer], event.changes, self._policy, settings, self._changed)
 
     def _remove(self, table: Table, prefixes: set[Prefix]) -> None:
         for prefix in prefixes:

@@ -36,8 +36,8 @@ BUGS = {
     "AS 0 by way of the template": (
         "bgp-update",
         "bgp/update.py",
-        "None if 0 in path else template",
-        "template",
+        "if AS_0 in packed and",
+        "if not packed and",
     ),
     "nesting beyond the stack": (
         "bgp-line",
