@@ -71,8 +71,9 @@ class LeaseCalls:
             # Nobody was told, so nobody will call DEL with certainty.
             self._del(call, caller)
 
-    def sweep(self) -> None:
-        """End the leases whose sandbox is gone."""
+    def sweep(self) -> int:
+        """End the leases whose sandbox is gone; return how many."""
+        swept = 0
         for lease in self._leases:
             if lease.sandbox is None or not is_gone(lease.sandbox):
                 continue
@@ -81,7 +82,9 @@ class LeaseCalls:
             except IoError as error:
                 log.error("lease stays", extra={**_fields(lease), "error": str(error)})
             else:
+                swept += 1
                 log.info("lease ended with its sandbox", extra=_fields(lease))
+        return swept
 
     def _add(self, call: Call, caller: Caller) -> bytes:
         descriptor = open_sandbox(call, caller)

@@ -7,7 +7,7 @@ kernel and /run have (``router.cli.pods``).
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,8 @@ class Overview:
 
     ``restore_failures``: how often the kernel refused to; each is tried again. ``orphans``:
     addresses that are in no pod CIDR of the node any more. ``unrouted``: (link, address) of pods
-    whose host route is missing.
+    whose host route is missing. ``swept``: attachments and leases removed since the start because
+    their sandbox was gone without a DEL. ``calls``: see ``cni.server.meter``. None: not known.
     """
 
     attachments: tuple[Attachment, ...]
@@ -37,6 +38,8 @@ class Overview:
     restored: int | None
     restore_failures: int | None
     unrouted: Collection[tuple[str, Address]]
+    swept: int | None = None
+    calls: Sequence[Mapping[str, Any]] | None = None
 
     def render(self) -> bytes:
         """Render one JSON object; pods in the order of their addresses."""
@@ -55,6 +58,8 @@ class Overview:
             ],
             "restored": self.restored,
             "restore_failures": self.restore_failures,
+            "swept": self.swept,
+            "calls": self.calls,
         }
         return json.dumps(body).encode()
 

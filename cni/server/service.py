@@ -22,6 +22,7 @@ from cni.server.forgotten import GRACE_S, Forgotten
 from cni.server.labels import Labels
 from cni.server.lease_calls import LeaseCalls
 from cni.server.leases import Leases
+from cni.server.meter import Meter
 from cni.server.node import Node
 from cni.server.overview import Overview, unrouted
 from cni.server.pod_link_calls import PodLinkCalls
@@ -62,6 +63,8 @@ class Service:
     ) -> None:
         around = surroundings or Surroundings()
         self._dataplane = dataplane
+        self._meter = Meter(clock)
+        self._swept = 0
         self._registry = Registry()
         self._labels = Labels(around.labels)
         self._node = Node(dataplane, facts_file, clock)
@@ -128,19 +131,21 @@ class Service:
 
     def sweep(self) -> None:
         """End what belongs to sandboxes that are gone, or that their runtime has forgotten."""
-        self._lease_calls.sweep()
+        self._swept += self._lease_calls.sweep()
         self._repairs.sweep()
         for index in self._forgotten.take() if self._forgotten else ():
             attachment = self._registry.at(index)
             if attachment is not None:
                 log.warning("sandbox forgotten by the runtime", extra=attachment_fields(attachment))
                 self._removals.begin(attachment)
+                self._swept += 1
 
     def handle(self, request: Request, caller: Caller) -> None:
         """Carry out a call; the caller is answered now or later, exactly once."""
         if request.door is Door.OPERATOR:
             self._tell(caller)
             return
+        caller = self._meter.watch(caller, request.door, request.variables.get("CNI_COMMAND", ""))
         decoded = decode_request(request)
         try:
             if is_version_command(decoded):
@@ -203,5 +208,7 @@ class Service:
             unrouted=frozenset() if routes is None else unrouted(self._registry, routes),
             restored=self._repairs.restored,
             restore_failures=self._repairs.failures,
+            swept=self._swept,
+            calls=self._meter.as_json(),
         )
         caller.answer(0, overview.render())

@@ -1,7 +1,7 @@
 """The agent's local interface: HTTP over a unix socket, for root only. SHELL.
 
 GET /v1/status, /v1/peers, /v1/routes, /v1/why?of=PREFIX answer JSON; POST /v1/stop ends the agent.
-Try it with
+GET /metrics answers in Prometheus's text format. Try it with
 `curl --unix-socket /run/podroute/router.sock http://localhost/v1/status`.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from router.agent.exposition import CONTENT_TYPE
 from router.agent.requests import ClosedError
 
 _log = logging.getLogger(__name__)
@@ -26,8 +27,10 @@ _MAX_BODY: Final = 64 * 1024
 _TIMEOUT_S: Final = 5.0
 _ROOT_ONLY: Final = 0o600
 
-Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""Takes the request's JSON object and query, returns the answer's; raises RequestError."""
+Handler = Callable[[Mapping[str, Any]], Mapping[str, Any] | str]
+"""Takes the request's JSON object and query, returns the answer's, or text (metrics).
+
+Raises RequestError."""
 
 
 class RequestError(Exception):
@@ -55,6 +58,7 @@ class _Request(BaseHTTPRequestHandler):
         self._answer("POST")
 
     def _answer(self, method: str) -> None:
+        body: Mapping[str, Any] | str
         try:
             path, _, query = self.path.partition("?")
             handler = self.server.routes.get((method, path))
@@ -67,9 +71,10 @@ class _Request(BaseHTTPRequestHandler):
             status, body = 503, {"error": str(error)}
         except TimeoutError:
             status, body = 503, {"error": "the agent's loop did not answer in time"}
-        payload = json.dumps(body).encode()
+        is_text = isinstance(body, str)
+        payload = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", CONTENT_TYPE if is_text else "application/json")
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
         self.wfile.write(payload)

@@ -23,6 +23,7 @@ from router.agent.drain_file import DrainFile
 from router.agent.health import HealthServer
 from router.agent.lock import agent_lock
 from router.agent.memory import spare_the_collector
+from router.agent.metrics_door import MetricsDoor
 from router.agent.node_file import NodeFile
 from router.agent.requests import Inbox, Wake
 from router.agent.shells import Shells
@@ -111,8 +112,7 @@ def run_router(options: Options) -> int:
         api = LocalApi(options.run_dir / "router.sock", control.routes())
         stack.callback(api.close)
         if options.health is not None:
-            health = HealthServer(options.health, control.probes())
-            stack.callback(health.close)
+            stack.callback(HealthServer(options.health, control.probes()).close)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: control.end())
         settings = _first_settings(source, links, control)
@@ -162,9 +162,10 @@ def run_router(options: Options) -> int:
             ),
         )
         control.agent = agent
+        metrics = stack.enter_context(contextlib.closing(MetricsDoor(control.metrics)))
         spare_the_collector()
         _log.info("route agent started", extra={"node": settings.node})
-        _loop(agent, source, control, cluster)
+        _loop(agent, source, control, metrics, cluster)
         control.answer_stop()
         _log.info("route agent stops", extra={"withdrawn": control.withdrawn})
     return 0 if control.withdrawn is None else LEFT_FOR_GOOD
@@ -208,8 +209,20 @@ def _tell_cluster(cluster: Cluster, agent: RouteAgent, before: State) -> None:
         cluster.tell(Note(verdict.reason.value, verdict.text, warning=not verdict.is_ready))
 
 
+def _serve_metrics(agent: RouteAgent, door: MetricsDoor) -> None:
+    try:
+        door.want(agent.settings.metrics_listen)
+        agent.problems.pop("metrics", None)
+    except OSError as error:
+        agent.problems["metrics"] = error.strerror or str(error)
+
+
 def _loop(
-    agent: RouteAgent, source: SettingsSource, control: Control, cluster: Cluster | None
+    agent: RouteAgent,
+    source: SettingsSource,
+    control: Control,
+    metrics: MetricsDoor,
+    cluster: Cluster | None,
 ) -> None:
     told = ""
     while not control.ended:
@@ -225,6 +238,7 @@ def _loop(
         if reason and reason != told:
             _log.error("configuration not in force", extra={"reason": reason})
         told = reason
+        _serve_metrics(agent, metrics)
         before = agent.verdict.state
         if cluster is not None:
             agent.serving.services = cluster.take().services

@@ -6,6 +6,7 @@ settings there is no agent yet: every question gets the reason.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from router.agent import drain_requests, view
 from router.agent.api import Handler, RequestError
 from router.agent.core import RouteAgent
 from router.agent.health import Answer, Probe
+from router.agent.metrics import render
 from router.agent.requests import Inbox, Wake
 from router.agent.source import ClusterShell, SettingsSource
 from router.agent.why import Pods, Subject, why
@@ -25,6 +27,9 @@ _WITHDRAW_S: Final = 10.0
 _PAUSE_S: Final = 0.01
 _LIVE_S: Final = 15.0
 """A loop that has not turned for so long is not alive: a step of a full table takes 1 s."""
+
+
+_Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 def no_cni_server() -> Mapping[str, Any]:
@@ -116,10 +121,23 @@ class Control:
             ("GET", "/v1/routes"): self._view(view.routes),
             ("GET", "/v1/services"): self._view(view.services),
             ("GET", "/v1/why"): self._why,
+            ("GET", "/metrics"): lambda _: self.metrics(),
             ("POST", "/v1/stop"): self._stop,
             ("POST", "/v1/drain"): self._drain,
             ("POST", "/v1/undrain"): self._view(drain_requests.end),
         }
+
+    def metrics(self) -> str:
+        """Return the page for Prometheus; raises RequestError, ClosedError or TimeoutError."""
+        cni: Mapping[str, Any] | None = None
+        with contextlib.suppress(OSError):
+            cni = self._ask_cni()
+
+        def look(agent: RouteAgent) -> Mapping[str, Any]:
+            return {"status": self._status(agent), "peers": self._peers(agent)}
+
+        seen = self._view(look)({})
+        return render(seen["status"], seen["peers"], cni)
 
     def _drain(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._view(drain_requests.begin(body, time.monotonic, time.time))(body)
@@ -147,7 +165,7 @@ class Control:
                 pods = Pods(None, f"the CNI server does not answer: {error}")
         return self._view(lambda agent: why(agent, subject, pods))(query)
 
-    def _view(self, make: Callable[[RouteAgent], Mapping[str, Any]]) -> Handler:
+    def _view(self, make: Callable[[RouteAgent], Mapping[str, Any]]) -> _Ask:
         def answer(_: Mapping[str, Any]) -> Mapping[str, Any]:
             agent = self.agent
             if agent is None:

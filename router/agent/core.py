@@ -12,9 +12,9 @@ from typing import Final
 
 from bgp.errors import BgpError
 from bgp.event import Event, SessionUp, Updated
-from bgp.nlri import Prefix
 from bgp.peer import PeerId
 from bgp.rib import Rib
+from cni.histogram import Histogram
 from cni.node_facts import NodeFacts
 from router.agent.announcer import Announcer
 from router.agent.circumstances import Circumstances
@@ -43,6 +43,7 @@ _log = logging.getLogger(__name__)
 RESYNC_S: Final = 30.0
 """How often the kernel is read in full although nothing was noticed."""
 _RETRY_S: Final = 1.0
+STEP_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class RouteAgent:
@@ -91,10 +92,11 @@ class RouteAgent:
         self.draining = Draining(shells.drain, now=monotonic(), at=self.started_at)
         self.announcer = Announcer(shells.speaker, self.draining)
         self.serving = Serving(now=monotonic(), expects_services=circumstances.expects_pod_cidrs)
+        self.steps = Histogram(STEP_BOUNDS_S)
         self.problems: dict[str, str] = {}
         """Part of the work that does not succeed now, and why."""
         self._ports: Mapping[str, Port] = {}
-        self._own = _own(settings)
+        self._own = settings.announced_cidrs
         self._next_resync = 0.0
         self._seen_links = False
 
@@ -119,7 +121,9 @@ class RouteAgent:
         self._attempt("node facts", lambda: self.shells.publish(self._facts()))
         self._judge(now)
         due = min(self._next_resync, self.shells.speaker.due_at, self.draining.due_at)
-        return max(0.0, min(due, now + _RETRY_S) - self._monotonic())
+        ended = self._monotonic()
+        self.steps.observe(ended - now)
+        return max(0.0, min(due, now + _RETRY_S) - ended)
 
     def _attempt(self, part: str, work: Callable[[], None]) -> None:
         """Do one part of a step; a failure is told once, retried, and stops no other part."""
@@ -281,7 +285,7 @@ class RouteAgent:
             self.problems["restart"] = f"a change of {', '.join(fixed)} needs a restart"
         now = self._monotonic()
         self.settings = settings
-        self._own = _own(settings)
+        self._own = settings.announced_cidrs
         self._guard()
         self.holds.reconfigure(settings.peers)
         self.sessions.reconfigure(
@@ -294,7 +298,3 @@ class RouteAgent:
         self.forwarding.reconfigure(settings.node_addresses)
         self._seen_links = False
         _log.info("configuration in force", extra={"peers": len(settings.peers)})
-
-
-def _own(settings: AgentSettings) -> frozenset[Prefix]:
-    return frozenset(settings.pod_cidrs) if settings.announce_pod_cidrs else frozenset()

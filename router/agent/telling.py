@@ -16,8 +16,8 @@ from router.reconcile.readiness import Signs
 Waiting = tuple[Prefix, str]
 """A prefix that is not announced, and why."""
 
-_OUTSIDE: Final = frozenset({"configuration", "restart"})
-"""Problems of a new configuration: the one in force goes on working."""
+_OUTSIDE: Final = frozenset({"configuration", "restart", "metrics"})
+"""Problems of a new configuration, while the one in force goes on working; and of onlookers."""
 _FOR_PODS: Final = frozenset({"links", "forwarding"})
 """Problems that an ADD must wait for; never BGP's (invariant 9)."""
 

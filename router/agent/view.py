@@ -59,6 +59,7 @@ def status(agent: RouteAgent, now: float) -> Json:
         "pid": os.getpid(),
         "since": time_text(agent.started_at),
         "ok": not reasons,
+        "failing": sorted(agent.problems),
         "reasons": reasons,
         "readiness": {
             "state": agent.verdict.state.value,
@@ -96,6 +97,7 @@ def status(agent: RouteAgent, now: float) -> Json:
             else ()
         ),
         "uplinks": list(agent.uplinks),
+        "steps": agent.steps.as_json(),
     }
 
 
@@ -106,6 +108,7 @@ def api(view: ClusterView) -> Json:
         "problem": view.problem or None,
         "status_problem": view.status_problem or None,
         "requests": view.requests,
+        "failures": view.failures,
     }
 
 
@@ -182,6 +185,9 @@ def _peer(agent: RouteAgent, settings: PeerSettings, session: Session, at: float
         "bfd": agent.liveness.describe(settings),
         "last_down": session.last_down or None,
         "last_down_at": time_text(session.last_down_at),
+        "last_down_for_s": None
+        if session.last_down_at is None
+        else round(max(0.0, at - session.last_down_at), 1),
         "times_down": session.times_down,
     }
 

@@ -124,7 +124,7 @@ def _learned(agent: RouteAgent, prefix: Prefix) -> Json:
         ) or None
     for refusal, made in zip(agent.rib.rejections(prefix), shown["rejected"], strict=True):
         made["as_path"] = list(refusal.attributes.as_path)
-        made["by"] = _rejected_by(agent.settings, peers[refusal.peer], prefix, refusal.attributes)
+        made["by"] = _rejected_by(agent, peers[refusal.peer], prefix, refusal.attributes)
     kept = prefix in agent.forwarding.fib.routes and not shown["paths"] and not shown["rejected"]
     return {
         "prefix": shown["prefix"],
@@ -160,9 +160,9 @@ def _accepted_by(peer: PeerSettings, prefix: Prefix, attributes: Attributes) -> 
 
 
 def _rejected_by(
-    settings: AgentSettings, peer: PeerSettings, prefix: Prefix, attributes: Attributes
+    agent: RouteAgent, peer: PeerSettings, prefix: Prefix, attributes: Attributes
 ) -> str:
-    guard = settings.import_policy()
+    guard = agent.settings.import_policy(agent.serving.addresses)
     verdict = guard.evaluate(prefix, attributes, peer.local_asn, peer.allow_own_asn)
     wanted = peer.import_filter
     if not verdict.accepted or wanted is None:

@@ -19,6 +19,9 @@ def own_fields(agent: RouteAgent) -> dict[Prefix, str]:
     fields = dict.fromkeys(agent.settings.pod_cidrs, "pod_cidrs")
     for address in agent.settings.node_addresses:
         fields.setdefault(Prefix.from_address(address), "node_addresses")
+    for decision in agent.serving.decisions:
+        text = f"{decision.kind.value} of Service {decision.service}"
+        fields.setdefault(decision.address, text)
     return fields
 
 
@@ -49,13 +52,16 @@ def _why_nobody(agent: RouteAgent, prefix: Prefix, field: str) -> str:
     for waiting, reason in agent.announcer.current.waiting:
         if waiting == prefix:
             return reason
+    of_services = [d.why_not for d in agent.serving.decisions if d.address == prefix and d.why_not]
+    if of_services:
+        return "; ".join(of_services)
     if agent.draining.state.is_withdrawn:
         return agent.draining.state.describe()
     wanted = {
         "pod_cidrs": agent.settings.announce_pod_cidrs,
         "node_addresses": agent.settings.announce_node_addresses,
     }
-    if not wanted[field]:
+    if not wanted.get(field, True):
         return f"announce.{field} is false"
     return "the speaker has not been told yet"
 

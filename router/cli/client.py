@@ -16,7 +16,7 @@ class AgentUnreachableError(Exception):
     """The agent did not answer; the text says in plain words what that means."""
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     """HTTP to a unix socket."""
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +46,7 @@ class LocalClient:
         return self._call("POST", path, json.dumps(body))
 
     def _call(self, method: str, path: str, body: str | None) -> dict[str, Any]:
-        connection = _UnixConnection(self._path)
+        connection = UnixConnection(self._path)
         try:
             connection.request(method, path, body)
             response = connection.getresponse()

@@ -68,6 +68,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
     readiness = layers.of("readiness").section("readiness")
     drain = layers.of("drain").section("drain")
     fib = layers.of("fib").section("fib")
+    metrics = layers.of("metrics").section("metrics")
     addresses = layers.of("node_addresses").values("node_addresses", words.address)
     addresses = addresses or surroundings.addresses
     local_asn = _local_asn(layers, surroundings)
@@ -120,9 +121,10 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
             pod_adds=drain.value("pod_adds", words.boolean, True),
             keep_node_addresses=drain.value("keep_node_addresses", words.boolean, False),
         ),
+        metrics_listen=metrics.value("listen", words.listen, None),
         notes=(*reader.notes, *_notes(services, surroundings)),
     )
-    for section in (announce, cluster, imports, exported, speaker, readiness, drain, fib):
+    for section in (announce, cluster, imports, exported, speaker, readiness, drain, fib, metrics):
         section.finish()
     layers.finish()
     return settings

@@ -82,6 +82,8 @@ class AgentSettings:
     drain: DrainSettings = field(default_factory=DrainSettings)
     services: ServiceSettings = field(default_factory=ServiceSettings)
     """Which addresses of Services are announced."""
+    metrics_listen: tuple[str, int] | None = None
+    """Where metrics are served besides the local socket: address and TCP port."""
     notes: tuple[str, ...] = ()
     """What of the document waits for something outside, in words; the rest is in force."""
 
@@ -115,6 +117,11 @@ class AgentSettings:
             ranges=(*self.pod_prefixes, *self.node_prefixes),
             services=self.service_prefixes,
         )
+
+    @property
+    def announced_cidrs(self) -> frozenset[Prefix]:
+        """The pod CIDRs that are announced, each once it has its `unreachable` route."""
+        return frozenset(self.pod_cidrs) if self.announce_pod_cidrs else frozenset()
 
     def import_policy(self, services: frozenset[Prefix] = frozenset()) -> ImportPolicy:
         """Return the import guard (design, invariant 11); `services` are addresses of Services.

@@ -34,6 +34,14 @@ def asn(text: str) -> int:
     return number
 
 
+def listen(text: str) -> tuple[str, int]:
+    """Read where to listen: HOST:PORT, an IPv6 host in brackets; PORT alone is on 127.0.0.1."""
+    host, colon, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit()) or not 0 < int(port) <= 0xFFFF:
+        raise ValueError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:9179")
+    return str(ip_address(host.strip("[]"))) if colon else "127.0.0.1", int(port)
+
+
 def address(text: str) -> Address:
     """Read an IPv4 or IPv6 address."""
     try:

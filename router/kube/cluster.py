@@ -267,6 +267,7 @@ class Cluster:
             problem="; ".join(dict.fromkeys([*lost, *self._problems.values()])),
             status_problem=self._writer.problem if self._writer is not None else "",
             requests=sum(health.requests for health in healths),
+            failures=sum(health.failures for health in healths),
             **changes,
         )
         if view != self._view:

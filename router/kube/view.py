@@ -51,6 +51,8 @@ class ClusterView:
     """Why the Node does not say what it shall."""
     requests: int = 0
     """How many requests the watches have sent since the start."""
+    failures: int = 0
+    """How often a watch failed since the start."""
 
 
 def recalled(remembered: Remembered, settings: ClusterSettings) -> ClusterView:

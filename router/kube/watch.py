@@ -138,6 +138,7 @@ class Health:
     since: float = 0.0
     """Monotonic time at which `connected` last changed."""
     requests: int = 0
+    failures: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -197,6 +198,7 @@ class Following:
         self._course.failed(error)
         after_s = error.retry_after_s if isinstance(error, RefusedError) else None
         delay_s = self._backoff.delay_s(self.clock.fraction(), after_s)
+        self.health.failures += 1
         self._tell(connected=False, problem=str(error))
         return delay_s
 

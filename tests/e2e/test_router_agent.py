@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -213,3 +215,68 @@ def test_why_says_what_the_kernel_does(fabric: Fabric) -> None:
     text = other.podroute("why", "10.244.1.0/24")
     assert "kernel      10.244.1.0/24, metric" in text
     assert text.count("            via ") == 2
+
+
+SCRAPE = """
+import sys, urllib.request
+with urllib.request.urlopen(sys.argv[1], timeout=5) as answer:
+    print(answer.headers["Content-Type"])
+    print(answer.read().decode(), end="")
+"""
+
+
+def scrape(host: Host, url: str) -> str:
+    done = host.node.run([sys.executable, "-c", SCRAPE, url], check=False)
+    return done.stdout if done.returncode == 0 else ""
+
+
+@pytest.mark.needs("promtool")
+def test_metrics_are_served_where_the_configuration_says(fabric: Fabric) -> None:
+    host = fabric.hosts[2]
+    url = "http://127.0.0.1:9179/metrics"
+    assert not scrape(host, url)
+    before = sessions(host)
+    write_config(host, yaml.safe_dump({**host.config, "metrics": {"listen": 9179}}))
+    head, _, page = wait_until(
+        lambda: scrape(host, url) or None, deadline_s=10, what="the page"
+    ).partition("\n")
+    assert head.startswith("text/plain; version=0.0.4")
+    assert 'podroute_peers{state="established"} 4' in page
+    assert 'podroute_peer_routes_announced{peer="tor1-v4",family="ipv4"} 2' in page
+    assert "podroute_cni_up 0" in page
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=page, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+    host.cni.start()
+    host.runtime.make_pod("metrics-pod")
+    page = scrape(host, url)
+    assert 'podroute_ipam_addresses_used{family="ipv4"} 1' in page
+    label = '{plugin="podroute",verb="ADD",result="ok"}'
+    assert f"podroute_cni_call_duration_seconds_count{label} 1" in page
+    socket_page = host.node.run([sys.executable, "-c", OVER_SOCKET]).stdout
+    assert "podroute_cni_up 1" in socket_page
+
+    # An address that is not there: told, and nothing else suffers.
+    write_config(host, yaml.safe_dump({**host.config, "metrics": {"listen": "192.0.2.1:9179"}}))
+    wait_until(
+        lambda: "cannot serve metrics at 192.0.2.1" in " ".join(ask(host, "status")["reasons"]),
+        deadline_s=10,
+        what="the reason in podroute status",
+    )
+    assert ask(host, "status")["readiness"]["state"] == "ready"
+    assert not scrape(host, url)
+    write_config(host, yaml.safe_dump(dict(host.config)))
+    wait_until(lambda: ask(host, "status")["ok"], deadline_s=10, what="nothing to complain about")
+    assert sessions(host) == before
+
+
+OVER_SOCKET = """
+import socket
+with socket.socket(socket.AF_UNIX) as s:
+    s.connect("/run/podroute/router.sock")
+    s.sendall(b"GET /metrics HTTP/1.0\\r\\n\\r\\n")
+    while data := s.recv(65536):
+        print(data.decode(), end="")
+"""

@@ -10,6 +10,7 @@ import pytest
 from bgp.nlri import Prefix
 from router.agent import view
 from router.agent.serving import PATIENCE_S, Serving
+from router.agent.why import Pods, Subject, why
 from router.cli import tables
 from router.model.service import Facts, Key, Services, ServiceView
 from router.model.service import Serving as Flags
@@ -127,3 +128,13 @@ def test_what_people_see(bench: Bench) -> None:
     # The address is announced for the sake of the other Service; why not for this one is said.
     assert "no ready IPv4 endpoint" in lines[1]
     assert view.status(bench.agent, bench.now)["services"] == {"addresses": 1, "announced": 1}
+
+
+def test_why_knows_the_service(bench: Bench) -> None:
+    def verdict() -> str:
+        return str(why(bench.agent, Subject.parse("203.0.113.7"), Pods({"pods": []}))["verdict"])
+
+    tell(bench, services(HERE))
+    assert "is this node's (load balancer of Service shop/web)" in verdict()
+    tell(bench, services(Flags.LEAVING | Flags.LEAVING_HERE))
+    assert verdict().endswith("to nobody: its last endpoints on this node are terminating")

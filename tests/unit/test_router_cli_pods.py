@@ -75,7 +75,14 @@ def test_the_kernel_and_run_are_enough(tmp_path: Path) -> None:
 
 def test_an_empty_node(tmp_path: Path) -> None:
     answer = json.loads(read_overview(FakeDataplane(), tmp_path).render())
-    assert answer == {"pods": [], "pools": [], "restored": None, "restore_failures": None}
+    assert answer == {
+        "pods": [],
+        "pools": [],
+        "restored": None,
+        "restore_failures": None,
+        "swept": None,
+        "calls": None,
+    }
     assert render(answer, 0).startswith("POD")
 
 
