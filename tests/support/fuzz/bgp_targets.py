@@ -9,7 +9,13 @@ from tests.support.fuzz.cni_seeds import JSON_TOKENS
 from tests.support.fuzz.target import Target
 
 _RUNS: Final = "tests.support.fuzz.bgp_runs"
-_UPDATE: Final = ("bgp.attribute", "bgp.nlri_wire", "bgp.multiprotocol", "bgp.update")
+_UPDATE: Final = (
+    "bgp.alike",
+    "bgp.attribute",
+    "bgp.nlri_wire",
+    "bgp.multiprotocol",
+    "bgp.update",
+)
 
 TARGETS: Final = (
     Target(
