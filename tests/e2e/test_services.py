@@ -1,0 +1,126 @@
+"""Addresses of Services on the dual-tor fabric: whose ToR routes they are, and who answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from containerlab.demo.fabric import CLIENT_ADDRESSES
+from tests.support.services import VIPS, Shop, shop
+from tests.support.wait import NotYetError, wait_until
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.slow,
+    pytest.mark.needs("openssl", "nft"),
+    pytest.mark.timeout(180),
+]
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[Shop]:
+    with shop() as made:
+        made.make_service("Local")
+        yield made
+
+
+def kernel_routes(web: Shop) -> list[str]:
+    """Return what the nodes' kernels have of the addresses."""
+    return [
+        line
+        for host in web.hosts
+        for family, vip in VIPS.items()
+        for line in host.node.run(
+            ["ip", f"-{family}", "route", "show", "root", vip, "table", "all"]
+        ).stdout.splitlines()
+        if vip in line
+    ]
+
+
+def test_learned_from_the_node_with_the_endpoint_and_from_no_other(web: Shop) -> None:
+    first, second = web.hosts
+    web.set_endpoints(node1="ready")
+    web.wait_announced_by(first)
+    assert all(each["announced"] for each in web.ask(first))
+    assert {each["why_not"] for each in web.ask(second)} == {
+        f"traffic policy Local, and no ready IPv{family} endpoint on this node" for family in VIPS
+    }
+    for family in VIPS:
+        with web.probing(family) as probe:
+            probe.wait_connections()
+        # The answer names the client itself: nothing on the way has masqueraded it.
+        assert probe.answers == {f"node1 {CLIENT_ADDRESSES[family]}"}
+        assert not probe.failures
+    assert kernel_routes(web) == []
+
+
+@pytest.mark.parametrize("family", VIPS)
+def test_moved_without_a_failure_when_the_endpoint_is_terminating(web: Shop, family: int) -> None:
+    first, second = web.hosts
+    web.set_endpoints(node1="ready")
+    web.wait_announced_by(first)
+    with web.probing(family) as probe:
+        probe.wait_connections()
+        web.set_endpoints(node1="terminating", node2="ready")
+        web.wait_announced_by(second)
+        probe.wait_connections()
+    assert probe.failures == []
+    assert probe.nodes == {"node1", "node2"}
+
+
+def test_control_an_endpoint_that_dies_first_fails(web: Shop) -> None:
+    first, second = web.hosts
+    web.set_endpoints(node1="ready")
+    web.wait_announced_by(first)
+    with web.probing(4) as probe:
+        probe.wait_connections()
+        web.kill_server(first)
+        probe.wait_connections()
+        web.set_endpoints(node2="ready")
+        web.wait_announced_by(second)
+        probe.wait_connections()
+    web.serve(first)
+    assert probe.failures
+    assert probe.nodes == {"node1", "node2"}
+
+
+def test_withdrawn_before_the_last_endpoint_dies(web: Shop) -> None:
+    first, _ = web.hosts
+    web.set_endpoints(node1="ready")
+    web.wait_announced_by(first)
+    web.set_endpoints(node1="terminating")
+    web.wait_announced_by()
+    assert {each["why_not"] for each in web.ask(first)} == {
+        "its last endpoints on this node are terminating"
+    }
+
+
+def test_policy_cluster_is_every_node(web: Shop) -> None:
+    web.set_endpoints(node1="ready")
+    path = "/api/v1/namespaces/shop/services/web"
+    web.api.merge(path, {"spec": {"externalTrafficPolicy": "Cluster"}})
+    web.wait_announced_by(*web.hosts)
+    web.set_endpoints()
+    web.wait_announced_by()
+    web.api.merge(path, {"spec": {"externalTrafficPolicy": "Local"}})
+
+
+def test_an_api_server_that_is_away_changes_nothing(web: Shop) -> None:
+    first, _ = web.hosts
+    web.set_endpoints(node1="ready")
+    web.wait_announced_by(first)
+    web.api.do("down")
+
+    def noticed() -> bool:
+        status = first.podroute("status")
+        if "API server  connected" in status:
+            raise NotYetError(status)
+        return True
+
+    wait_until(noticed, deadline_s=10, what="the outage is told")
+    web.wait_announced_by(first)
+    with web.probing(4) as probe:
+        probe.wait_connections()
+    assert not probe.failures
+    web.api.do("up")
