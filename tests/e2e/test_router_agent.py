@@ -217,6 +217,17 @@ def test_why_says_what_the_kernel_does(fabric: Fabric) -> None:
     assert text.count("            via ") == 2
 
 
+def restore_config(host: Host) -> None:
+    """Put the node's own configuration back, whatever a test before has left."""
+    write_config(host, yaml.safe_dump(dict(host.config)))
+
+    def as_configured() -> bool:
+        holds = {peer["hold_time_s"] for peer in ask(host, "peers")["peers"]}
+        return holds == {9} and all_established(host)
+
+    wait_until(as_configured, deadline_s=30, what="sessions as in the node's own configuration")
+
+
 SCRAPE = """
 import sys, urllib.request
 with urllib.request.urlopen(sys.argv[1], timeout=5) as answer:
@@ -235,6 +246,7 @@ def test_metrics_are_served_where_the_configuration_says(fabric: Fabric) -> None
     host = fabric.hosts[2]
     url = "http://127.0.0.1:9179/metrics"
     assert not scrape(host, url)
+    restore_config(host)
     before = sessions(host)
     write_config(host, yaml.safe_dump({**host.config, "metrics": {"listen": 9179}}))
     head, _, page = wait_until(
