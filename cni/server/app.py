@@ -19,6 +19,7 @@ from typing import Final, Self
 
 from cni.server.dataplane import Dataplane, Gone
 from cni.server.facts import FactsFile
+from cni.server.facts_watch import watching
 from cni.server.forgotten import GRACE_S
 from cni.server.lock import LockHeldError, ServerLock
 from cni.server.loop import Loop
@@ -107,7 +108,8 @@ def serve(settings: ServerSettings, dataplane: Dataplane) -> int:
             return 1
         listener = _listen(settings.socket_path)
         stack.callback(listener.close)
-        loop = Loop(service, dataplane, Replay(service, spool), listener)
+        watch = stack.enter_context(watching(settings.node_facts_path))
+        loop = Loop(service, dataplane, Replay(service, spool), listener, watch)
         # What lives now lives as long as the server: no collection needs to look at it again.
         gc.collect()
         gc.freeze()

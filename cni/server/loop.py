@@ -15,6 +15,7 @@ from typing import Final
 
 from cni.server.connection import Connection, is_root
 from cni.server.dataplane import Dataplane
+from cni.server.facts_watch import FactsWatch
 from cni.server.replay import Replay
 from cni.server.service import Service
 from cni.wire import Request
@@ -32,9 +33,15 @@ class Loop:
     """Serves until ``stop``."""
 
     def __init__(
-        self, service: Service, dataplane: Dataplane, replay: Replay, listener: socket.socket
+        self,
+        service: Service,
+        dataplane: Dataplane,
+        replay: Replay,
+        listener: socket.socket,
+        facts: FactsWatch | None = None,
     ) -> None:
         self._service = service
+        self._facts = facts
         self._dataplane = dataplane
         self._replay = replay
         self._listener = listener
@@ -46,6 +53,8 @@ class Loop:
         self._next_tick_s = 0.0
         self._has_worked = True
         self._epoll.register(dataplane.fileno(), select.EPOLLIN)
+        if facts is not None:
+            self.watch(facts.fileno())
 
     def watch(self, descriptor: int) -> None:
         """Also wake up when this descriptor is readable (the signal wake-up socket)."""
@@ -93,6 +102,9 @@ class Loop:
         for descriptor, mask in events:
             if descriptor == listener:
                 self._accept()
+            elif self._facts is not None and descriptor == self._facts.fileno():
+                if self._facts.take():
+                    self._service.refresh()
             elif descriptor in self._connections:
                 self._progress(self._connections[descriptor], mask)
         if events:

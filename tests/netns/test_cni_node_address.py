@@ -208,3 +208,19 @@ def test_a_pod_starts_while_the_node_s_address_is_tentative(node: CniNode) -> No
     wait_until(has_its_source, deadline_s=15, what="the route prefers the node's address")
     for address in answer.addresses:
         first_packet_passes(node, "a", address)
+
+
+def test_another_node_address_is_followed_at_once(node: CniNode) -> None:
+    """Without an ADD and without waiting for the tick: host routes prefer the new one."""
+    answer = node.add("a")
+    run = node.namespace.run
+    run(["ip", "addr", "add", "10.255.1.9/32", "dev", "lo"])
+    node.facts(*CIDRS, node_addresses=("10.255.1.9", "fd00:255:1::1"))
+    ipv4, ipv6 = answer.addresses
+    becomes(
+        lambda: host_routes(node),
+        {ipv4: "10.255.1.9", ipv6: "fd00:255:1::1"},
+        "the host route prefers the new address",
+    )
+    run(["ip", "addr", "del", "10.255.1.1/32", "dev", "lo"])
+    run(["ping", "-c", "1", "-W", "1", ipv4])
