@@ -8,20 +8,22 @@ import os
 import socket
 import ssl
 import threading
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
+T = TypeVar("T")
 _CLONE_NEWNET: Final = 0x40000000
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
-def socket_in(pid: int, family: int = socket.AF_INET) -> socket.socket:
-    """Return a TCP socket in the network namespace of a process.
+def call_in(pid: int, function: Callable[[], T]) -> T:
+    """Call a function inside the network namespace of a process; raise what it raises.
 
-    A socket stays in the namespace it was opened in; setns(2) moves a thread, and the thread that
-    does so here ends at once.
+    setns(2) moves a thread, and the thread that does so here ends at once; the sockets and threads
+    that the function makes stay in the namespace.
     """
-    made: list[socket.socket] = []
-    failed: list[OSError] = []
+    made: list[T] = []
+    failed: list[Exception] = []
 
     def work() -> None:
         try:
@@ -31,8 +33,9 @@ def socket_in(pid: int, family: int = socket.AF_INET) -> socket.socket:
                     raise OSError(ctypes.get_errno(), "cannot enter the node's namespace")
             finally:
                 os.close(descriptor)
-            made.append(socket.socket(family, socket.SOCK_STREAM))
-        except OSError as error:
+            made.append(function())
+        # Whatever it is, it is the caller's.
+        except Exception as error:
             failed.append(error)
 
     thread = threading.Thread(target=work)
@@ -41,6 +44,11 @@ def socket_in(pid: int, family: int = socket.AF_INET) -> socket.socket:
     if failed:
         raise failed[0]
     return made[0]
+
+
+def socket_in(pid: int, family: int = socket.AF_INET) -> socket.socket:
+    """Return a TCP socket in the network namespace of a process."""
+    return call_in(pid, lambda: socket.socket(family, socket.SOCK_STREAM))
 
 
 class Connection(http.client.HTTPConnection):
