@@ -9,7 +9,9 @@ been made whole: no link without a pod, no address taken without an attachment, 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from tests.support.cni_node import RUN_DIR, Answer, CniNode, build_shim
 from tests.support.death.sweep import CIDRS, KEEP, PROGRAM, Scenario, Sweep, Tally
 from tests.support.death.switch import DeathSwitch, build_switch
 from tests.support.netns import Namespace
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.netns
 
@@ -61,6 +64,7 @@ def sweep(make_namespace: Callable[[str], Namespace], tmp_path: Path) -> Iterato
             return Sweep(node, switch)
 
         shim = build_shim(tmp_path)
+        shutil.copy(shim, shim.with_name("podroute-ipam"))
         library = build_switch(tmp_path)
         # Preloading needs a dynamic executable.
         build(tmp_path / "dynamic-shim", compiler="gcc", flags=("-O1",))
@@ -166,6 +170,46 @@ def spooled(node: CniNode, answer: Answer | None) -> set[str]:
     return set()
 
 
+def lease(node: CniNode, command: str) -> Answer:
+    """Call podroute-ipam for pod a, as another plugin does."""
+    config = {"cniVersion": "1.0.0", "name": "n", "type": "ptp", "ipam": {"type": "podroute-ipam"}}
+    done = node.namespace.run(
+        [node.shim.with_name("podroute-ipam")],
+        check=False,
+        env=node.environment(command, "a"),
+        input=json.dumps(config),
+    )
+    return Answer(exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def make_room(node: CniNode) -> None:
+    """A lease needs a gateway, too: what leaks is counted among the leases."""
+    node.facts("10.244.1.0/29", "fd00:244:1::/125")
+
+
+def leases(node: CniNode) -> int:
+    """Return how many containers have a lease, of an address of each family."""
+    directory = node.root / RUN_DIR[1:] / "leases"
+    found = [json.loads(path.read_bytes()) for path in directory.iterdir()]
+    return sum(bool(record["container_id"]) for record in found)
+
+
+def leased_or_undone(node: CniNode, answer: Answer | None) -> set[str]:
+    """A lease or none, as answered; then given back."""
+    assert answer is not None
+    if answer.exit_code == 0:
+        assert leases(node) == 1
+        assert len(set(answer.addresses)) == 2
+    else:
+        assert answer.body["code"] == 11, answer.stdout
+    return given_back(node, lease(node, "DEL"))
+
+
+def given_back(node: CniNode, answer: Answer | None) -> set[str]:
+    wait_until(lambda: not leases(node), deadline_s=12, what="no lease is left")
+    return deleted(node, answer)
+
+
 def stop_with_pod(node: CniNode) -> None:
     node.add("a")
     node.stop()
@@ -209,7 +253,19 @@ STOP = Scenario(
     settle=lambda node, answer: {"a"},
 )
 SPOOL = Scenario(name="spool", prepare=stop_with_pod, act=spool_without_server, settle=spooled)
-ALL = (ADD, DEL, GC, REFUSED_ADD, START, STOP, SPOOL)
+LEASE = Scenario(
+    name="lease",
+    prepare=make_room,
+    act=lambda node: lease(node, "ADD"),
+    settle=leased_or_undone,
+)
+GIVE_BACK = Scenario(
+    name="give back",
+    prepare=lambda node: (make_room(node), lease(node, "ADD")),
+    act=lambda node: lease(node, "DEL"),
+    settle=given_back,
+)
+ALL = (ADD, DEL, GC, REFUSED_ADD, START, STOP, SPOOL, LEASE, GIVE_BACK)
 
 
 @pytest.mark.slow
