@@ -26,6 +26,7 @@ from router.agent.memory import spare_the_collector
 from router.agent.metrics_door import MetricsDoor
 from router.agent.node_file import NodeFile
 from router.agent.requests import Inbox, Wake
+from router.agent.service_file import ServiceFile
 from router.agent.shells import Shells
 from router.agent.source import SettingsSource
 from router.config.document import ConfigError
@@ -153,6 +154,7 @@ def run_router(options: Options) -> int:
                 advertisements=advertisements,
                 drain=DrainFile(options.state_dir),
                 place=OwnTable(RuleTable(channel), table),
+                services=ServiceFile(options.run_dir / "services.json"),
             ),
             Circumstances(
                 metrics=Metrics(learned=LEARNED_METRIC, default=LEARNED_DEFAULT_METRIC),

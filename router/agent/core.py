@@ -91,7 +91,7 @@ class RouteAgent:
         self.placing = Placing(shells.place, settings.place)
         self.draining = Draining(shells.drain, now=monotonic(), at=self.started_at)
         self.announcer = Announcer(shells.speaker, self.draining)
-        self.serving = Serving(now=monotonic(), expects_services=circumstances.expects_pod_cidrs)
+        self.serving = Serving(circumstances, shells.services, now=monotonic())
         self.steps = Histogram(STEP_BOUNDS_S)
         self.problems: dict[str, str] = {}
         """Part of the work that does not succeed now, and why."""

@@ -5,34 +5,58 @@ from __future__ import annotations
 from typing import Final
 
 from bgp.nlri import Prefix
+from router.agent.circumstances import Circumstances
+from router.agent.service_file import ServiceMemory
 from router.config.settings import AgentSettings
 from router.model.service import Services
-from router.reconcile.services import Deciding, Decision
+from router.reconcile.services import Deciding, Decision, ServiceSettings
 
 PATIENCE_S: Final = 30.0
-"""How long the first announcement waits for the API: ToRs keep what an agent before us announced
-for the restart time, 120 s by default, and drop with End-of-RIB what was not announced again."""
+"""How long the first announcement waits for the API at most, after a restart of the agent: ToRs
+keep what the agent before us announced for the restart time, and drop with End-of-RIB what was not
+announced again. Half the restart time is the other bound; and a node that has just booted does
+not wait at all: the way to the API may be what it is to announce."""
 
 
 class Serving:
-    """What the API says of Services, decided on; empty while nothing is wanted."""
+    """What the API says of Services, decided on; empty while nothing is wanted.
 
-    def __init__(self, *, now: float, expects_services: bool) -> None:
-        """Know nothing yet; without an API server there is nothing to wait for."""
+    Without the API's answer it is what an agent before us announced: kube-proxy, too, goes on with
+    what it heard last.
+    """
+
+    def __init__(self, circumstances: Circumstances, memory: ServiceMemory, *, now: float) -> None:
+        """Know nothing yet."""
         self._deciding = Deciding()
-        self._patient_until = now + PATIENCE_S if expects_services else now
+        self._began = now
+        self._longest_s = PATIENCE_S if circumstances.resumed else 0.0
+        self._patience_s = 0.0
+        self._has_api = circumstances.expects_pod_cidrs
+        self._memory = memory
+        self._remembered: frozenset[Prefix] | None = None
+        """None before it was asked for."""
         self.services = Services()
         """What the API said last; set from outside."""
         self._is_wanted = False
+        self._wanted = ServiceSettings()
 
     def decide(self, settings: AgentSettings) -> bool:
         """Follow what is known and wanted now; return whether there are other addresses."""
         before = self.addresses
-        wanted = settings.services
-        self._is_wanted = wanted.is_wanted
-        self._deciding.take(
-            self.services if self._is_wanted else Services(), wanted, settings.reserved()
-        )
+        wanted, reserved = settings.services, settings.reserved()
+        self._is_wanted = wanted.is_wanted and self._has_api
+        self._patience_s = min(self._longest_s, settings.graceful_restart_s / 2)
+        known = self.services if self._is_wanted else Services()
+        self._deciding.take(known, wanted, reserved)
+        if known.is_known:
+            self._remembered = frozenset()
+            self._memory.save(wanted, self._deciding.announced)
+        elif not self._is_wanted:
+            self._remembered = frozenset()
+        elif self._remembered is None or wanted != self._wanted:
+            found = self._memory.load(wanted)
+            self._remembered = frozenset(host for host in found if not reserved.why_not(host))
+        self._wanted = wanted
         return self.addresses != before
 
     @property
@@ -43,10 +67,10 @@ class Serving:
     @property
     def addresses(self) -> frozenset[Prefix]:
         """Return what some node may announce, and none shall learn."""
-        return self._deciding.addresses
+        return self._deciding.addresses | (self._remembered or frozenset())
 
     def announced(self, now: float) -> frozenset[Prefix] | None:
         """Return what this node shall announce; None while a start has to wait for the API."""
-        if self._is_wanted and not self.services.is_known and now < self._patient_until:
-            return None
-        return self._deciding.announced
+        if not self._is_wanted or self.services.is_known:
+            return self._deciding.announced
+        return None if now < self._began + self._patience_s else self._remembered

@@ -16,6 +16,7 @@ from router.agent.bfd_link import BfdShell, NoBfd
 from router.agent.draining import DrainShell, NoDrainStore
 from router.agent.forwarding import FibShell
 from router.agent.placing import NoRules, PlaceShell
+from router.agent.service_file import NoServiceMemory, ServiceMemory
 from router.kernel.monitor import Noticed
 from router.model.link import Address, Links
 from router.model.unnumbered import Port, Routers
@@ -119,3 +120,4 @@ class Shells:
     advertisements: AdvertisementShell = field(default_factory=NoAdvertisements)
     drain: DrainShell = field(default_factory=NoDrainStore)
     place: PlaceShell = field(default_factory=NoRules)
+    services: ServiceMemory = field(default_factory=NoServiceMemory)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from ipaddress import ip_network
 
 import pytest
 
 from containerlab.demo.fabric import CLIENT_ADDRESSES
-from tests.support.services import VIPS, Shop, shop
+from containerlab.demo.tor import RouteWatch
+from tests.support.services import RESTART_S, VIPS, Shop, shop
 from tests.support.wait import NotYetError, wait_until
 
 pytestmark = [
@@ -124,3 +127,44 @@ def test_an_api_server_that_is_away_changes_nothing(web: Shop) -> None:
         probe.wait_connections()
     assert not probe.failures
     web.api.do("up")
+
+
+def test_an_agent_restarted_without_the_api_keeps_the_address(web: Shop) -> None:
+    """The ToRs keep it as stale, and End-of-RIB comes with it; 9 s, half of RESTART_S and a bit."""
+    first, _ = web.hosts
+    web.set_endpoints(node1="ready")
+    web.wait_announced_by(first)
+    tor, network = web.fabric.tors[0], ip_network(VIPS[4])
+    web.api.do("down")
+    with RouteWatch(tor) as watch, web.probing(4) as probe:
+        since = time.time() + 1
+        first.agent.kill()
+        web.start_agent(first)
+
+        def fresh() -> bool:
+            if why_not := tor.why_not_fresh(network, first.asn, since_epoch=since):
+                raise NotYetError(f"{why_not}; {first.agent.log_tail()}")
+            return True
+
+        wait_until(fresh, deadline_s=RESTART_S, what="announced anew")
+        probe.wait_connections()
+    assert watch.removed(network) is None
+    assert probe.failures == []
+    web.api.do("up")
+    web.wait_announced_by(first)
+
+
+def test_control_without_the_memory_it_is_lost(web: Shop) -> None:
+    first, _ = web.hosts
+    web.set_endpoints(node1="ready")
+    web.wait_announced_by(first)
+    web.api.do("down")
+    with RouteWatch(web.fabric.tors[0]) as watch:
+        first.agent.kill()
+        first.node.run(["rm", "/run/podroute/services.json"])
+        web.start_agent(first)
+        wait_until(
+            lambda: watch.removed(ip_network(VIPS[4])), deadline_s=RESTART_S, what="withdrawn"
+        )
+    web.api.do("up")
+    web.wait_announced_by(first)

@@ -211,6 +211,8 @@ class Bench:
         kernel: ModelKernel | None = None,
         config: str = CONFIG,
         drain: DrainShell | None = None,
+        *,
+        cluster: bool = False,
     ) -> None:
         self.now = 1000.0
         self.kernel = kernel or ModelKernel()
@@ -230,7 +232,9 @@ class Bench:
                 advertisements=self.advertisements,
                 drain=drain or NoDrainStore(),
             ),
-            Circumstances(metrics=Metrics(learned=120, default=4_000_000)),
+            Circumstances(
+                metrics=Metrics(learned=120, default=4_000_000), expects_pod_cidrs=cluster
+            ),
             monotonic=lambda: self.now,
             wall=lambda: self.now,
         )

@@ -27,6 +27,7 @@ from tests.support.wait import NotYetError, wait_until
 
 VIPS = {4: "203.0.113.7", 6: "2001:db8:cafe::7"}
 PORT, TARGET = 80, 8080
+RESTART_S = 16
 _CONFIG, _KUBECONFIG = "/run/services.yaml", "/run/kubeconfig"
 _SERVICES = "/api/v1/namespaces/shop/services"
 _SLICES = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"
@@ -115,15 +116,18 @@ class Shop:
         for host in self.hosts:
             self._register(host)
             host.cni.start()
-            host.agent.start(
-                "router", "--config", _CONFIG, "--kubernetes", "--kubeconfig", _KUBECONFIG,
-                "--node", host.name,
-            )  # fmt: skip
+            self.start_agent(host)
         for host in self.hosts:
             self.fabric.wait_fresh(host, since_epoch=0)
             pod = host.runtime.make_pod("web")
             self.pods[host.name] = pod
             self.serve(host)
+
+    def start_agent(self, host: Host) -> None:
+        host.agent.start(
+            "router", "--config", _CONFIG, "--kubernetes", "--kubeconfig", _KUBECONFIG,
+            "--node", host.name,
+        )  # fmt: skip
 
     def _register(self, host: Host) -> None:
         cidrs = [str(cidr) for cidr in host.pod_cidrs]
@@ -131,7 +135,8 @@ class Shop:
             host.name, pod_cidrs=tuple(cidrs), addresses=tuple(host.config["node_addresses"])
         )
         self.api.request("POST", "/api/v1/nodes", made)
-        config = dict(host.config)
+        # An agent that is restarted without the API waits for it for half of this.
+        config = {**host.config, "graceful_restart_s": RESTART_S}
         config["announce"] = {**config["announce"], "services": {"load_balancer": True}}
         write(host.node, _CONFIG, yaml.safe_dump(config))
         ca = base64.b64encode(self.api.ca.encode()).decode()

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
 from bgp.nlri import Prefix
 from router.agent import view
+from router.agent.circumstances import Circumstances
+from router.agent.service_file import NoServiceMemory, ServiceFile, ServiceMemory
 from router.agent.serving import PATIENCE_S, Serving
 from router.agent.why import Pods, Subject, why
 from router.cli import tables
 from router.model.service import Facts, Key, Services, ServiceView
 from router.model.service import Serving as Flags
-from tests.support.agent import CONFIG, Bench
+from router.reconcile.learned import Metrics
+from tests.support.agent import CONFIG, Bench, settings_of
 from tests.support.bgp_events import update
 
 VIP = Prefix.parse("203.0.113.7")
@@ -33,7 +37,7 @@ def services(serving: Flags, web: ServiceView = WEB) -> Services:
 
 @pytest.fixture
 def bench() -> Bench:
-    made = Bench(config=WANTED)
+    made = Bench(config=WANTED, cluster=True)
     made.establish("tor1", "tor2")
     return made
 
@@ -102,18 +106,97 @@ def test_a_wish_that_is_gone_withdraws(bench: Bench) -> None:
     }  # fmt: skip
 
 
-def test_a_start_waits_for_the_api_and_not_for_ever() -> None:
-    settings = Bench(config=WANTED).agent.settings
-    waiting = Serving(now=0.0, expects_services=True)
+def serving(
+    memory: ServiceMemory | None = None, *, resumed: bool = True, has_api: bool = True
+) -> Serving:
+    circumstances = Circumstances(
+        metrics=Metrics(learned=120, default=4_000_000), resumed=resumed, expects_pod_cidrs=has_api
+    )
+    return Serving(circumstances, memory or NoServiceMemory(), now=0.0)
+
+
+def test_a_restart_waits_for_the_api_and_not_for_ever() -> None:
+    settings = settings_of(WANTED)
+    waiting = serving()
     waiting.decide(settings)
     assert waiting.announced(PATIENCE_S - 1) is None
     assert waiting.announced(PATIENCE_S) == frozenset()
     waiting.services = services(HERE)
     waiting.decide(settings)
     assert waiting.announced(0.0) == {VIP}
-    without = Serving(now=0.0, expects_services=False)
-    without.decide(settings)
-    assert without.announced(0.0) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("config", "resumed", "has_api"),
+    [
+        pytest.param(WANTED, False, True, id="after a boot the API may be behind us"),
+        pytest.param(WANTED, True, False, id="no API"),
+        pytest.param(CONFIG, True, True, id="nothing wanted"),
+        pytest.param(
+            WANTED + "graceful_restart_s: 0\n", True, True, id="the ToRs keep nothing anyway"
+        ),
+    ],
+)
+def test_nothing_waits_without_a_reason(config: str, resumed: bool, has_api: bool) -> None:
+    made = serving(resumed=resumed, has_api=has_api)
+    made.decide(settings_of(config))
+    assert made.announced(0.0) == frozenset()
+
+
+def test_the_wait_is_shorter_than_the_restart_time() -> None:
+    made = serving()
+    made.decide(settings_of(WANTED + "graceful_restart_s: 20\n"))
+    assert made.announced(9.9) is None
+    assert made.announced(10.0) == frozenset()
+
+
+def test_restarted_without_the_api_it_announces_what_was_announced(tmp_path: Path) -> None:
+    path = tmp_path / "services.json"
+    settings = settings_of(WANTED)
+    first = serving(ServiceFile(path))
+    first.services = services(HERE)
+    first.decide(settings)
+    second = serving(ServiceFile(path))
+    second.decide(settings)
+    assert second.announced(0.0) is None
+    assert second.announced(PATIENCE_S) == {VIP}
+    # Nor is it learned from a peer meanwhile.
+    assert second.addresses == {VIP}
+    second.services = services(Flags(0))
+    second.decide(settings)
+    assert second.announced(PATIENCE_S) == frozenset()
+    third = serving(ServiceFile(path))
+    third.decide(settings)
+    assert third.announced(PATIENCE_S) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"version": 2, "settings": {}, "announced": []}', "\xff", "[" * 5000],
+)
+def test_a_damaged_memory_is_none(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "services.json"
+    path.write_bytes(content.encode("latin-1"))
+    assert ServiceFile(path).load(settings_of(WANTED).services) == frozenset()
+
+
+def test_other_wishes_and_reserved_addresses_are_not_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "services.json"
+    settings = settings_of(WANTED)
+    own = Prefix.parse("10.255.1.1")
+    ServiceFile(path).save(settings.services, frozenset({VIP, own}))
+    other = replace(settings.services, external=True)
+    assert ServiceFile(path).load(other) == frozenset()
+    made = serving(ServiceFile(path))
+    made.decide(settings)
+    assert made.announced(PATIENCE_S) == {VIP}
+
+
+def test_a_memory_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    made = serving(ServiceFile(tmp_path / "nowhere" / "services.json"))
+    made.services = services(HERE)
+    made.decide(settings_of(WANTED))
+    assert made.announced(0.0) == {VIP}
 
 
 def test_what_people_see(bench: Bench) -> None:
