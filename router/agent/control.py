@@ -16,6 +16,7 @@ from bgp.nlri import PrefixError
 from router.agent import drain_requests, view
 from router.agent.api import Handler, RequestError
 from router.agent.core import RouteAgent
+from router.agent.facts import facts
 from router.agent.health import Answer, Probe
 from router.agent.metrics import render
 from router.agent.requests import Inbox, Wake
@@ -121,6 +122,7 @@ class Control:
             ("GET", "/v1/routes"): self._view(view.routes),
             ("GET", "/v1/services"): self._view(view.services),
             ("GET", "/v1/why"): self._why,
+            ("GET", "/v1/doctor"): self._view(facts),
             ("GET", "/metrics"): lambda _: self.metrics(),
             ("POST", "/v1/stop"): self._stop,
             ("POST", "/v1/drain"): self._drain,

@@ -16,6 +16,7 @@ from typing import Final
 
 from router.cli.bfd import add_bfd
 from router.cli.cni import add_cni
+from router.cli.doctor import add_doctor
 from router.cli.drain import add_drain
 from router.cli.pods import add_pods
 from router.cli.router import add_router
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_daemons(commands)
     _add_views(commands)
     add_why(commands)
+    add_doctor(commands)
     add_pods(commands)
     add_drain(commands)
     add_uninstall(commands)

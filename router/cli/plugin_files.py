@@ -133,10 +133,15 @@ def _place(path: Path, content: bytes, mode: int) -> bool:
     return True
 
 
+def shadowing(conf_dir: Path) -> list[str]:
+    """Return the names that runtimes take before ours; none without ours. Raises OSError."""
+    names = sorted(path.name for path in conf_dir.iterdir() if path.suffix in _SUFFIXES)
+    return names[: names.index(CONFLIST_NAME)] if CONFLIST_NAME in names else []
+
+
 def _warnings(bin_dir: Path, conf_dir: Path, configuration: bytes) -> tuple[str, ...]:
     warnings: list[str] = []
-    names = sorted(path.name for path in conf_dir.iterdir() if path.suffix in _SUFFIXES)
-    before = names[: names.index(CONFLIST_NAME)]
+    before = shadowing(conf_dir)
     if before:
         warnings.append(
             f"runtimes take the first name in {conf_dir}, and that is {before[0]}, "

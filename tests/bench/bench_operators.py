@@ -1,12 +1,14 @@
-"""What operators get, and what it costs: so far, metrics of 100 peers and 10,000 routes.
+"""What operators get, and what it costs: metrics of 100 peers and 10,000 routes, false findings.
 
 `./dev bench operators [--json] [--quick]`: scrapes over the agent's local socket while its loop
 turns between models of kernel and speaker; each of 10,000 prefixes comes from two of 100 peers, all
 of which have both families and BFD, and 110 pods run. `metrics_ms` is the 95th percentile of a
-scrape, `loop_held_ms` of how long it keeps the loop from its work.
+scrape, `loop_held_ms` of how long it keeps the loop from its work. `false_findings` are those of
+`podroute doctor` on the nodes of the healthy dual-tor fabric.
 
-Not measured yet, since they are not there: situations_named, false_findings, page_first_paint_ms,
-page_console_errors, page_contrast_failures, page_search_5000_routes_ms.
+Not measured yet, since they are not there: situations_named (tests/e2e/test_doctor.py has six of
+the twenty), page_first_paint_ms, page_console_errors, page_contrast_failures,
+page_search_5000_routes_ms.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ from bgp.path import Attributes
 from bgp.peer import PeerId
 from cni.histogram import Histogram
 from cni.server.meter import BOUNDS_S
+from containerlab.demo.daemon import PODROUTE
+from containerlab.demo.fabric import TOPOLOGY, Fabric
 from containerlab.measure.check import Check, all_ok, at_most, exactly, render_json, render_table
+from containerlab.netlab import Lab
 from router.agent.api import LocalApi
 from router.agent.control import Control
 from router.agent.requests import Inbox, Wake
@@ -54,7 +59,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
-    checks = [*metrics(scrapes=20 if options.quick else 200), alerts()]
+    checks = [*metrics(scrapes=20 if options.quick else 200), alerts(), false_findings()]
     sys.stdout.write(render_json(checks) if options.json else render_table(checks))
     return 0 if all_ok(checks) else 1
 
@@ -122,6 +127,36 @@ def alerts() -> Check:
         unit="alerts",
         bound=exactly(0),
         samples={"alerts": len(names), "missing": missing},
+    )
+
+
+def false_findings() -> Check:
+    """Count what the doctor finds where nothing is wrong."""
+    found: list[str] = []
+    faults: list[str] = []
+    directories = ("--conf-dir", "/run/cni-conf")
+    with Lab.up(TOPOLOGY) as lab:
+        fabric = Fabric(lab)
+        fabric.wait_routers()
+        for host in fabric.hosts:
+            host.agent.start()
+            host.cni.start()
+            host.podroute("cni", "install", "--bin-dir", "/run/bin", *directories)
+        for host in fabric.hosts:
+            fabric.wait_whole(host)
+            host.runtime.make_pod(f"{host.name}-pod")
+        for host in fabric.hosts:
+            words: list[str | Path] = [PODROUTE, "doctor", "-o", "json", *directories]
+            answer = json.loads(host.node.run(words, check=False, timeout_s=30).stdout)
+            found += [f"{host.name}: {each['name']}" for each in answer["findings"]]
+            faults += [f"{host.name}: not looked at: {each}" for each in answer["not_looked_at"]]
+    return Check(
+        name="false_findings",
+        value=len(found),
+        unit="findings",
+        bound=exactly(0),
+        samples=found,
+        faults=tuple(faults),
     )
 
 

@@ -29,6 +29,8 @@ PURE = (
     "cni/node_facts.py",
     "cni/spec/",
     "router/agent/announced.py",
+    "router/agent/exposition.py",
+    "router/agent/facts.py",
     "router/agent/metrics.py",
     "router/agent/why.py",
     "router/agent/why_announced.py",

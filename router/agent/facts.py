@@ -1,0 +1,79 @@
+"""What `podroute doctor` needs of the agent, as plain JSON values. PURE given the agent's state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from bgp.peer import PeerSettings
+from bgp.policy import AS_LOOP
+from bgp.session import NO_OPEN, Session
+from router.agent.core import RouteAgent
+from router.agent.holds import describe
+
+Json = dict[str, Any]
+_MOST: Final = 5
+"""Refused routes shown: they have one cause."""
+
+
+def facts(agent: RouteAgent) -> Json:
+    """Return what can be wrong, as it is now."""
+    waiting = [one for one, _ in agent.sessions.waiting]
+    return {
+        "node": agent.settings.node,
+        "families": sorted({cidr.family for cidr in agent.settings.pod_cidrs}),
+        "pod_prefixes": [str(p) for p in agent.settings.pod_prefixes],
+        "pod_cidrs": [str(p) for p in agent.settings.pod_cidrs],
+        "uplinks": list(agent.uplinks),
+        "refused": [
+            [str(prefix), why] for prefix, why in sorted(agent.forwarding.refused.items())[:_MOST]
+        ],
+        "problems": [list(each) for each in sorted(agent.problems.items())],
+        "duplicates": list(_duplicates(agent)),
+        "peers": [
+            *(_peer(agent, peer, session) for peer, session in agent.sessions.all),
+            *(
+                {"name": one.peer.name, "state": "waiting", "reason": one.reason, "address": None}
+                for one in waiting
+            ),
+        ],
+    }
+
+
+def _peer(agent: RouteAgent, peer: PeerSettings, session: Session) -> Json:
+    hold = agent.holds.of(peer.name)
+    link = agent.links.toward(peer.address)
+    remote = session.remote
+    return {
+        "name": peer.name,
+        "address": str(peer.address),
+        "port": peer.port,
+        "state": hold.kind.value if hold else session.state.value,
+        "reason": describe(hold, agent.turned_at) if hold else None,
+        "link": link.name if link else None,
+        "link_mtu": link.mtu if link else None,
+        "is_connected": link is not None,
+        "may_be_far": peer.is_internal
+        or peer.multihop_ttl is not None
+        or (peer.ttl_security_hops or 1) > 1,
+        "is_silent": not session.is_established and session.last_attempt in ("", NO_OPEN),
+        "last_attempt": session.last_attempt or None,
+        "last_down": session.last_down or None,
+        "has_password": peer.password is not None,
+        "ttl_security_hops": peer.ttl_security_hops,
+        "graceful_restart_s": {
+            "local": peer.graceful_restart_s,
+            "remote": remote.restart_time_s if remote else None,
+        },
+        "not_offered": sorted(peer.families - session.families) if session.is_established else [],
+    }
+
+
+def _duplicates(agent: RouteAgent) -> Iterator[Json]:
+    """Give own pod CIDRs that come from another AS, and not by way of ours."""
+    for cidr in agent.settings.pod_cidrs:
+        for refused in agent.rib.rejections(cidr):
+            path = refused.attributes.as_path
+            if refused.reason == AS_LOOP or not path or path[-1] == agent.settings.local_asn:
+                continue
+            yield {"prefix": str(cidr), "peer": refused.peer, "origin_asn": path[-1]}

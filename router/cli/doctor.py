@@ -1,0 +1,57 @@
+"""`podroute doctor`: look at node, daemons and peers, and say what is wrong and what to do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from router.cli.cni import CONF_DIR
+
+if TYPE_CHECKING:
+    from router.reconcile.diagnosis import Finding
+
+FINDINGS_STATUS = 3
+
+
+def add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    doctor = commands.add_parser(
+        "doctor",
+        help="what is wrong on this node, how we know, and what to do",
+        description="Looks, and changes nothing. Exit status: 0 nothing found, 3 something found.",
+    )
+    doctor.add_argument("-o", "--output", default="table", choices=("table", "json"))
+    doctor.add_argument(
+        "--conf-dir", default=CONF_DIR, metavar="DIR", help="network configurations"
+    )
+    doctor.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from router.cli.doctor_look import look
+    from router.reconcile.diagnosis import diagnose
+
+    seen, unseen = look(options.run_dir, options.proc_sys, Path(options.conf_dir))
+    found = diagnose(seen)
+    if options.output == "json":
+        body = {"findings": [each._asdict() for each in found], "not_looked_at": unseen}
+        print(json.dumps(body, indent=2))
+    else:
+        print(render(found))
+        for each in unseen:
+            print(f"podroute doctor: not looked at: {each}", file=sys.stderr)
+    return FINDINGS_STATUS if found else 0
+
+
+def render(found: tuple[Finding, ...]) -> str:
+    """Return the findings as text."""
+    if not found:
+        return "nothing found"
+    return "\n".join(
+        f"{each.name}: {each.text}\n    evidence  {each.evidence}\n    fix       {each.fix}"
+        for each in found
+    )
