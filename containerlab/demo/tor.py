@@ -120,7 +120,9 @@ class RouteWatch:
         return max(self._moments(network, there=False), default=None)
 
     def _moments(self, network: Network, *, there: bool) -> Iterable[float]:
-        wanted = str(network)
+        # iproute2 writes a host route without its length.
+        is_host = network.prefixlen == network.max_prefixlen
+        wanted = str(network.network_address if is_host else network)
         return [at for at, added, prefix in self._events if added == there and prefix == wanted]
 
     def _read(self) -> None:
