@@ -65,6 +65,8 @@ class Service:
         self._dataplane = dataplane
         self._meter = Meter(clock)
         self._swept = 0
+        self._being_swept: set[int] = set()
+        """Indexes of links; each counts once, when it is gone, however often that was tried."""
         self._registry = Registry()
         self._labels = Labels(around.labels)
         self._node = Node(dataplane, facts_file, clock)
@@ -137,8 +139,8 @@ class Service:
             attachment = self._registry.at(index)
             if attachment is not None:
                 log.warning("sandbox forgotten by the runtime", extra=attachment_fields(attachment))
+                self._being_swept.add(index)
                 self._removals.begin(attachment)
-                self._swept += 1
 
     def handle(self, request: Request, caller: Caller) -> None:
         """Carry out a call; the caller is answered now or later, exactly once."""
@@ -196,6 +198,9 @@ class Service:
     def _forget(self, attachment: Attachment) -> None:
         self._node.addressing.release(attachment.addresses)
         self._labels.drop(attachment.link)
+        if attachment.index in self._being_swept:
+            self._being_swept.remove(attachment.index)
+            self._swept += 1
 
     def _tell(self, caller: Caller) -> None:
         routes = self._dataplane.host_routes()

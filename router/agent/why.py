@@ -68,7 +68,7 @@ def why(agent: RouteAgent, subject: Subject, pods: Pods) -> Json:
     if found is not None and ours is not None and found.length < ours.length:
         found = None
     learned = _learned(agent, found) if found is not None else None
-    pod = _pod(subject, pods) if ours is not None else None
+    pod = _pod(subject, pods)
     answer: Json = {
         "node": agent.settings.node,
         "asked": str(subject),
@@ -210,6 +210,11 @@ def _verdict(agent: RouteAgent, subject: Subject, answer: Json) -> tuple[Outcome
     if mine is not None:
         told = [each["peer"] for each in mine["peers"] if each["announced"]]
         return _verdict_of_ours(subject, answer, told)
+    if answer["pod"] is not None:
+        what = (
+            f"{subject} is {_pod_name(answer['pod'])} on this node, in no pod CIDR of it any more"
+        )
+        return Outcome.DOES_NOT, f"{what}: nothing announces it; delete the pod"
     if learned is None:
         return Outcome.UNKNOWN, f"no peer has announced {subject}, and it is not this node's"
     prefix = learned["prefix"]
@@ -224,13 +229,16 @@ def _verdict(agent: RouteAgent, subject: Subject, answer: Json) -> tuple[Outcome
     return Outcome.DOES_NOT, f"{prefix} is not in the kernel: {kernel['why_not']}"
 
 
+def _pod_name(pod: Json) -> str:
+    return f"{pod['namespace']}/{pod['pod']}" if pod["pod"] else str(pod["container_id"])[:13]
+
+
 def _verdict_of_ours(subject: Subject, answer: Json, told: list[str]) -> tuple[Outcome, str]:
     mine, pod = answer["announced"], answer["pod"]
     what = f"{subject} is this node's ({mine['asked_for_by']})"
     is_idle = False
     if pod is not None:
-        name = f"{pod['namespace']}/{pod['pod']}" if pod["pod"] else pod["container_id"][:13]
-        what = f"{subject} is {name} on this node"
+        what = f"{subject} is {_pod_name(pod)} on this node"
         if str(subject) in pod["no_host_route"]:
             return Outcome.DOES_NOT, f"{what}, without a host route"
     elif subject.is_address and mine["asked_for_by"] == "pod_cidrs":

@@ -82,9 +82,17 @@ def test_an_add_waits_for_the_end_of_the_former_holder(node: Node) -> None:
     node.call("DEL", "old")
     waiting = node.call("ADD", "new", **wish("10.244.1.5"))
     assert waiting.waiting
+    node.clock.now_s += 0.3
     node.settle()
     assert waiting.code == 0
     assert waiting.body["ips"][0]["address"] == "10.244.1.5/32"
+    # Each is timed to its answer, also where that came later.
+    counted = {(c["verb"], c["result"]): c for c in node.overview()["calls"]}
+    assert {key: call["count"] for key, call in counted.items()} == {
+        ("ADD", "ok"): 2,
+        ("DEL", "ok"): 1,
+    }
+    assert counted["ADD", "ok"]["sum_s"] == pytest.approx(0.3)
 
 
 def test_an_add_does_not_wait_for_a_holder_that_stays(node: Node) -> None:
@@ -167,7 +175,21 @@ class TestForgotten:
         assert len(node.dataplane.links) == 1
         self.sweep(node, 1)
         assert node.dataplane.links == {}
+        assert node.overview()["swept"] == 1
         assert node.call("ADD").code == 0
+
+    def test_one_that_the_kernel_keeps_counts_once_when_it_is_gone(self, node: Node) -> None:
+        node.call("ADD")
+        node.dataplane.absent = frozenset(node.dataplane.links)
+        node.dataplane.refuse_removal = "EBUSY"
+        for seconds in (0, 60, 0, 60):
+            self.sweep(node, seconds)
+        assert node.overview()["swept"] == 0
+        node.dataplane.refuse_removal = None
+        for seconds in (0, 60):
+            self.sweep(node, seconds)
+        assert node.dataplane.links == {}
+        assert node.overview()["swept"] == 1
 
     def test_the_minute_begins_anew_when_the_file_is_seen_or_nothing_is_known(
         self, node: Node

@@ -174,6 +174,10 @@ def test_a_pod_of_this_node(bench: Bench) -> None:
     assert "link        pod1234, eth0 in the pod" in text
     bare = ask(bench, "10.244.1.7", {**POD_LINK, "no_host_route": ["10.244.1.7"]})
     assert (bare["outcome"], bare["pod"]["interface"]) == ("does-not", "pod1234")
+    orphan = {**POD_LINK, "addresses": ["10.244.99.7"], "orphaned": ["10.244.99.7"]}
+    lost = ask(bench, "10.244.99.7", orphan)
+    assert lost["outcome"] == "does-not"
+    assert "shop/cart-1 on this node, in no pod CIDR of it any more" in lost["verdict"]
     blind = why(bench.agent, Subject.parse("10.244.1.7"), Pods(None, "no answer"))
     assert "whether a pod has it is not known" in blind["verdict"]
     assert "pod         not known: no answer" in render(blind)
