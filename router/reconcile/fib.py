@@ -48,37 +48,49 @@ def plan_routes(
     start stay until the peers have told us everything (invariant 7).
     """
     planner = _Planner(fib)
-    changed: list[tuple[Prefix, Want, Route | None]] = []
-    removed: list[Operation] = []
-    moves: dict[int, Counter[Hops]] = {}
-    hops_of = {group: fib.hops_of(group) for group in fib.groups}
+    held_ones = _Held({group: fib.hops_of(group) for group in fib.groups}, keep)
+    new: list[tuple[Prefix, Want]] = []
     for prefix in dirty:
         want = wanted.get(prefix)
         held = fib.routes.get(prefix)
-        if want is None or not want.hops:
-            if held is not None and prefix not in keep:
-                removed.append(DeleteRoute(prefix, held.metric))
+        if held is not None:
+            held_ones.compare(prefix, held, want)
+        elif want is not None and want.hops:
+            new.append((prefix, want))
+    moved = planner.move_whole_groups(held_ones.moves)
+    route_for, removed = planner.route_for, held_ones.removed
+    routes: list[Operation] = [WriteRoute(prefix, route_for(want), False) for prefix, want in new]
+    for prefix, want, held in held_ones.changed:
+        if held.group in moved and want.hops == moved[held.group]:
             continue
-        if held is not None and hops_of.get(held.group) == want.hops:
-            if (held.metric, held.source) != (want.metric, want.source):
-                changed.append((prefix, want, held))
-            continue
-        changed.append((prefix, want, held))
-        if held is not None and (held.metric, held.source) == (want.metric, want.source):
-            moves.setdefault(held.group, Counter())[want.hops] += 1
-    moved = planner.move_whole_groups(moves)
-    routes: list[Operation] = []
-    for prefix, want, held in changed:
-        if held is not None and held.group in moved and want.hops == moved[held.group]:
-            continue
-        route = planner.route_for(want)
-        if held is not None and held.metric != want.metric:
-            routes.append(WriteRoute(prefix, route, replace=False))
+        routes.append(WriteRoute(prefix, route_for(want), replace=held.metric == want.metric))
+        if held.metric != want.metric:
             removed.append(DeleteRoute(prefix, held.metric))
-        else:
-            routes.append(WriteRoute(prefix, route, replace=held is not None))
     strays = [] if keep else [DeleteRoute(*stray) for stray in sorted(fib.strays)]
     return [*planner.objects, *routes, *removed, *strays]
+
+
+class _Held:
+    """The dirty prefixes that have a route, and how it differs from what is wanted."""
+
+    def __init__(self, hops_of: Mapping[int, Hops], keep: Set[Prefix]) -> None:
+        self._hops_of = hops_of
+        self._keep = keep
+        self.changed: list[tuple[Prefix, Want, Route]] = []
+        self.removed: list[Operation] = []
+        self.moves: dict[int, Counter[Hops]] = {}
+
+    def compare(self, prefix: Prefix, held: Route, want: Want | None) -> None:
+        if want is None or not want.hops:
+            if prefix not in self._keep:
+                self.removed.append(DeleteRoute(prefix, held.metric))
+            return
+        is_alike = (held.metric, held.source) == (want.metric, want.source)
+        has_moved = self._hops_of.get(held.group) != want.hops
+        if has_moved or not is_alike:
+            self.changed.append((prefix, want, held))
+        if has_moved and is_alike:
+            self.moves.setdefault(held.group, Counter())[want.hops] += 1
 
 
 def plan_unused(fib: Fib) -> list[Operation]:
