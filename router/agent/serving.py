@@ -65,12 +65,17 @@ class Serving:
         return self._deciding.all
 
     @property
+    def remembered(self) -> frozenset[Prefix]:
+        """Return what an agent before us announced, while the API has not answered."""
+        return self._remembered or frozenset()
+
+    @property
     def addresses(self) -> frozenset[Prefix]:
         """Return what some node may announce, and none shall learn."""
-        return self._deciding.addresses | (self._remembered or frozenset())
+        return self._deciding.addresses | self.remembered
 
     def announced(self, now: float) -> frozenset[Prefix] | None:
         """Return what this node shall announce; None while a start has to wait for the API."""
         if not self._is_wanted or self.services.is_known:
             return self._deciding.announced
-        return None if now < self._began + self._patience_s else self._remembered
+        return None if now < self._began + self._patience_s else self.remembered

@@ -119,6 +119,11 @@ def services(agent: RouteAgent) -> Json:
         "node": agent.settings.node,
         "wanted": wanted.is_wanted,
         "known": agent.serving.services.is_known,
+        "remembered": [
+            str(prefix)
+            for prefix in sorted(agent.serving.remembered)
+            if prefix in agent.announcer.networks
+        ],
         "services": [
             {
                 "address": str(decision.address),

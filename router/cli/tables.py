@@ -139,7 +139,10 @@ def services(answer: Json) -> str:
     if not answer["wanted"]:
         return "announce.services asks for no addresses of Services."
     if not answer["known"]:
-        return "The API server has not told of its Services yet."
+        kept = ", ".join(answer["remembered"])
+        return "The API server has not told of its Services yet." + (
+            f"\nAnnounced, as before the restart of the agent: {kept}" if kept else ""
+        )
     header = ("ADDRESS", "SERVICE", "KIND", "ANNOUNCED", "")
     rows = [
         (

@@ -102,7 +102,7 @@ def test_a_wish_that_is_gone_withdraws(bench: Bench) -> None:
     bench.step()
     assert VIP not in networks(bench)
     assert view.services(bench.agent) == {
-        "node": "node1", "wanted": False, "known": True, "services": []
+        "node": "node1", "wanted": False, "known": True, "remembered": [], "services": []
     }  # fmt: skip
 
 
@@ -197,6 +197,19 @@ def test_a_memory_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     made.services = services(HERE)
     made.decide(settings_of(WANTED))
     assert made.announced(0.0) == {VIP}
+
+
+def test_people_see_what_is_only_remembered(bench: Bench, tmp_path: Path) -> None:
+    memory = ServiceFile(tmp_path / "services.json")
+    memory.save(bench.agent.settings.services, frozenset({VIP}))
+    circumstances = Circumstances(
+        metrics=Metrics(learned=120, default=4_000_000), expects_pod_cidrs=True
+    )
+    bench.agent.serving = Serving(circumstances, memory, now=0.0)
+    bench.step()
+    assert VIP in networks(bench)
+    shown = tables.services(view.services(bench.agent))
+    assert shown.endswith("before the restart of the agent: 203.0.113.7/32")
 
 
 def test_what_people_see(bench: Bench) -> None:
