@@ -10,6 +10,7 @@ from bgp.policy import AS_LOOP
 from bgp.session import NO_OPEN, Session
 from router.agent.core import RouteAgent
 from router.agent.holds import describe
+from router.reconcile.findings import looped
 
 Json = dict[str, Any]
 _MOST: Final = 5
@@ -18,6 +19,7 @@ _MOST: Final = 5
 
 def facts(agent: RouteAgent) -> Json:
     """Return what can be wrong, as it is now."""
+    own = agent.settings.import_policy().own
     waiting = [one for one, _ in agent.sessions.waiting]
     return {
         "node": agent.settings.node,
@@ -31,7 +33,10 @@ def facts(agent: RouteAgent) -> Json:
         "problems": [list(each) for each in sorted(agent.problems.items())],
         "duplicates": list(_duplicates(agent)),
         "peers": [
-            *(_peer(agent, peer, session) for peer, session in agent.sessions.all),
+            *(
+                _peer(agent, peer, session) | {"looped": looped(peer, agent.rib, own)}
+                for peer, session in agent.sessions.all
+            ),
             *(
                 {"name": one.peer.name, "state": "waiting", "reason": one.reason, "address": None}
                 for one in waiting
@@ -65,6 +70,7 @@ def _peer(agent: RouteAgent, peer: PeerSettings, session: Session) -> Json:
             "local": peer.graceful_restart_s,
             "remote": remote.restart_time_s if remote else None,
         },
+        "bfd": agent.liveness.describe(peer),
         "not_offered": sorted(peer.families - session.families) if session.is_established else [],
     }
 

@@ -30,10 +30,12 @@ def look(run_dir: Path, proc_sys: Path, conf_dir: Path) -> tuple[Seen, list[str]
     """Return what was seen, and in words what could not be looked at."""
     unseen: list[str] = []
     agent, agent_problem = _agent(run_dir)
+    pools, cni_problem = _cni(run_dir)
     seen = Seen(
         agent=agent,
         agent_problem=agent_problem,
-        cni_problem=_cni(run_dir),
+        cni_problem=cni_problem,
+        full_pools=pools,
         node_facts=(run_dir / "node.json").exists(),
         sysctls=_sysctls(proc_sys, (agent or {}).get("uplinks", ()), unseen),
         dropping=_firewall(agent or {}, unseen),
@@ -50,12 +52,13 @@ def _agent(run_dir: Path) -> tuple[Json | None, str]:
         return None, str(error).partition("\n")[0]
 
 
-def _cni(run_dir: Path) -> str:
+def _cni(run_dir: Path) -> tuple[Sequence[tuple[str, int]], str]:
+    """Return the pools without a free address, and why nobody answers; "" if somebody does."""
     try:
-        ask_server(run_dir)
+        pools = ask_server(run_dir)["pools"]
     except OSError as error:
-        return f"{run_dir / 'cni.sock'}: {error}"
-    return ""
+        return (), f"{run_dir / 'cni.sock'}: {error}"
+    return [(p["name"], p["size"]) for p in pools if p["in_use"] >= p["size"]], ""
 
 
 def _sysctls(root: Path, uplinks: Sequence[str], unseen: list[str]) -> Mapping[str, str]:

@@ -41,6 +41,8 @@ class Seen:
     """Chains that drop forwarded packets by policy, with nothing for our pods in their tables."""
     before_ours: Sequence[str] = ()
     """Network configurations that runtimes take in place of ours."""
+    full_pools: Sequence[tuple[str, int]] = ()
+    """Pools of pod addresses of which none is free, with how many there are."""
     small_mtu: Mapping[str, int] = field(default_factory=dict)
     """Peer -> packet size in bytes that it does not answer, though it answers small ones."""
 
@@ -100,6 +102,13 @@ def _node(seen: Seen) -> Iterator[Finding]:
             "a firewall drops packets from and to pods that no rule of its accepts",
             f"{chain} has policy drop, and no rule that accepts the pod CIDRs",
             "accept the cluster's pod CIDRs there, both ways, or set the policy to accept",
+        )
+    for pool, size in seen.full_pools:
+        yield Finding(
+            "pool-exhausted",
+            "no new pod gets an address",
+            f"all {size} usable addresses of {pool} are in use",
+            "`podroute pods` shows by what: delete pods, or give the node another pod CIDR",
         )
     if seen.before_ours:
         yield Finding(
@@ -167,6 +176,28 @@ def _peer(peer: Json) -> Iterator[Finding]:
             f"{name} drops our routes whenever our speaker or agent restarts",
             "its OPEN has no graceful restart capability (RFC 4724)",
             "switch it on there (FRR: bgp graceful-restart; BIRD: graceful restart on)",
+        )
+    yield from _in_session(peer)
+
+
+def _in_session(peer: Json) -> Iterator[Finding]:
+    """Say what is wrong although the session is established."""
+    name = peer["name"]
+    bfd = peer["bfd"]
+    if bfd is not None and bfd["state"] != "up":
+        yield Finding(
+            "bfd-down",
+            f"BFD does not watch the path to {name}"
+            + ("" if bfd["trusted"] else ", and its paths are not used"),
+            bfd["problem"] or bfd["last_down"] or f"BFD is {bfd['state']}, BGP is established",
+            "is `podroute bfd` running here, and has the ToR a BFD session for this node",
+        )
+    for text in peer["looped"]:
+        yield Finding(
+            "as-loop",
+            f"{name} passes on other nodes' prefixes, which carry our own AS",
+            text,
+            "an AS for each node, allow_own_asn: 1 for the peer, or as-override on the ToR",
         )
     for family in peer["not_offered"]:
         yield Finding(

@@ -36,7 +36,7 @@ def findings(
             found.append(f"{peer.name} is not established: {_why_down(peer, session, links)}")
         if far := _is_unexpectedly_far(peer, links):
             found.append(f"{peer.name}: {far}")
-        found += _looped(peer, rib, own)
+        found += looped(peer, rib, own)
         if lacking := _lacks_extended_next_hop(peer, session):
             found.append(f"{peer.name}: {lacking}")
     return found
@@ -91,17 +91,17 @@ def _lacks_extended_next_hop(peer: PeerSettings, session: Session) -> str:
     )
 
 
-def _looped(peer: PeerSettings, rib: Rib, own: Collection[Prefix]) -> list[str]:
-    """Say of paths to others' prefixes that went through our AS.
+def looped(peer: PeerSettings, rib: Rib, own: Collection[Prefix]) -> list[str]:
+    """Return a line for each family with paths to others' prefixes that went through our AS.
 
     Our own prefixes come back to us that way in every fabric.
     """
     found = []
     for family in sorted(peer.families):
-        looped = [p for p in rib.loops(peer.name, family) if not any(o.overlaps(p) for o in own)]
-        if looped:
+        paths = [p for p in rib.loops(peer.name, family) if not any(o.overlaps(p) for o in own)]
+        if paths:
             found.append(
-                f"{peer.name}: {len(looped)} ipv{family} prefixes are refused, {min(looped)} among"
+                f"{peer.name}: {len(paths)} ipv{family} prefixes are refused, {min(paths)} among"
                 f" them: {AS_LOOP} ({peer.local_asn}; allow_own_asn is {peer.allow_own_asn})"
             )
     return found

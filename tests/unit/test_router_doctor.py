@@ -57,6 +57,11 @@ def test_nothing_on_a_healthy_node() -> None:
         ({"node_facts": False}, "node-facts-missing", "node.json"),
         ({"dropping": ["ip filter FORWARD"]}, "forward-drop", "ip filter FORWARD has policy drop"),
         ({"before_ours": ["00-other.conf"]}, "conflist-shadowed", "00-other.conf comes before"),
+        (
+            {"full_pools": [("10.244.1.0/24", 254)]},
+            "pool-exhausted",
+            "all 254 usable addresses of 10.244.1.0/24",
+        ),
         ({"small_mtu": {"tor2": 9000}}, "tor-mtu-smaller", "none of 9000 bytes"),
         (
             {"sysctls": SYSCTLS | {"net/ipv4/ip_forward": "0"}},
@@ -187,6 +192,24 @@ def test_our_own_announcement_that_comes_back_is_no_duplicate() -> None:
     )
     bench.step(Updated(peer=PeerId("tor1"), changes=(change._replace(attributes=attributes),)))
     assert names(seen(bench)) == []
+
+
+def test_nodes_that_share_an_as_behind_external_tors() -> None:
+    bench = healthy()
+    (change,) = update("tor1", "10.244.5.0/24").changes
+    assert change.attributes is not None
+    shared = type(change.attributes)(next_hop=change.attributes.next_hop, as_path=(65101, 65201))
+    bench.step(Updated(peer=PeerId("tor1"), changes=(change._replace(attributes=shared),)))
+    (finding,) = diagnose(seen(bench))
+    assert finding.name == "as-loop"
+    assert "10.244.5.0/24 among them: own ASN in AS path (65201" in finding.evidence
+
+
+def test_bfd_that_is_down() -> None:
+    bench = healthy(CONFIG.replace("65102}", "65102, bfd: {}}"))
+    (finding,) = diagnose(seen(bench))
+    assert finding.name == "bfd-down"
+    assert finding.text == "BFD does not watch the path to tor2"
 
 
 def test_a_foreign_route() -> None:
