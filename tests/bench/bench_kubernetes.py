@@ -73,10 +73,18 @@ def measure(*, changes: int) -> list[Check]:
         ready = wait_ready(node.pid, began)
         vips = {vip(number) for number in range(0, SERVICES, 2)}
         listener.wait(lambda: vips <= listener.announced, START_S)
+        complete = time.monotonic() - began
+        heard = listener.updates
         took = [change(api, listener, number) for number in numbers(changes)]
+        heard = listener.updates - heard
         wrong = len(listener.announced ^ expected(api))
         rss_mb, peak_mb = memory_mb(pid, "VmRSS"), memory_mb(pid, "VmHWM")
-    faults = (f"{wrong} addresses are not as the endpoints are",) if wrong else ()
+    faults = (
+        *([f"{wrong} addresses are not as the endpoints are"] if wrong else ()),
+        *([f"{changes} changes made {heard} UPDATEs"] if heard != changes else ()),
+    )
+    # After a boot the agent is ready before it knows of Services; the later one counts.
+    start = {"ready": round(ready, 2), "all addresses announced": round(complete, 2)}
     ordered = sorted(took)
     slowest = [round(each, 1) for each in ordered[-5:]]
     return [
@@ -90,7 +98,7 @@ def measure(*, changes: int) -> list[Check]:
             slowest,
         ),
         check("rss_10000_slices_mb", rss_mb, "MB", 220, faults, {"peak": peak_mb}),
-        check("start_to_ready_s", ready, "s", 10, faults),
+        check("start_to_ready_s", max(ready, complete), "s", 10, faults, start),
     ]
 
 

@@ -27,6 +27,8 @@ class Listener:
         """Packed addresses of the host routes that are announced now."""
         self.changed_at: dict[bytes, float] = {}
         """Monotonic time of the last UPDATE about each."""
+        self.updates = 0
+        """How many UPDATEs there were."""
         self._news = threading.Condition()
         self._socket = socket_in(pid)
         self._socket.bind((address, 179))
@@ -87,6 +89,7 @@ class Listener:
         gone = int.from_bytes(body[:2], "big")
         attributes = int.from_bytes(body[2 + gone : 4 + gone], "big")
         with self._news:
+            self.updates += 1
             for host in _hosts(body[2 : 2 + gone]):
                 self.announced.discard(host)
                 self.changed_at[host] = at
