@@ -232,18 +232,16 @@ def _down(peer: Json) -> Finding:
         return Finding(
             "peer-down", f"{name} has no session", why or f"state {peer['state']}", _LOOK
         )
-    checks = [
-        f"does it listen at {peer['address']} port {peer['port']}, and know this node's address"
-    ]
-    checks.append("is a filter between")
+    # First what this node is configured for: the likelier cause.
+    checks = []
     if peer["has_password"]:
-        checks.append(
-            "is the MD5 password the same (the ToR's log names it, the wire says nothing)"
-        )
-    else:
-        checks.append("does it want an MD5 password (here is none)")
+        checks.append("is the MD5 password the same (the ToR's log names it, the wire does not)")
     if peer["ttl_security_hops"] is not None:
         checks.append(f"does it send with TTL 255 (ttl_security {peer['ttl_security_hops']})")
+    checks.append(f"does it listen at {peer['address']} port {peer['port']}, and know this node")
+    checks.append("is a filter between")
+    if not peer["has_password"]:
+        checks.append("does it want an MD5 password (here is none)")
     return Finding("peer-silent", f"{name} does not answer", why or "no answer", "; ".join(checks))
 
 

@@ -147,6 +147,8 @@ def test_silence_names_what_can_be_its_cause(extra: str, words: str) -> None:
     assert finding.name == "peer-silent"
     assert "10.0.2.2 port 179" in finding.fix
     assert words in finding.fix
+    # What is configured comes first, what is not comes last.
+    assert finding.fix.startswith(words) == bool(extra)
 
 
 def test_a_peer_too_far_away() -> None:
