@@ -28,7 +28,7 @@ from bgp.speaker.stream import Frame, Splitter
 log = logging.getLogger(__name__)
 
 READ_BYTES = 1 << 18
-TAKE_BYTES = 1 << 20
+TAKE_BYTES = 1 << 21
 _CREDENTIALS = struct.Struct("iII")
 
 

@@ -70,10 +70,12 @@ class Forwarding:
         """Take a new observation of the links; what the kernel removed with one is re-read."""
         if links == self._links:
             return
+        # To read a full table again takes half a second.
+        if links.has_lost(self._links):
+            self._observed = False
         self._links = links
         self._resolver = learned.Resolver(links)
         self._sources = learned.preferred_sources(self._node_addresses, links)
-        self._observed = False
         self._refresh(self._rib.prefixes())
 
     def reconfigure(self, node_addresses: tuple[Address, ...]) -> None:

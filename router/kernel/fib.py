@@ -167,9 +167,10 @@ class FibTable:
                 replace=operation[2],
                 table=self._table if operation[0][2] else MAIN_TABLE,
             )
+        if isinstance(operation, DeleteRoute):
+            prefix, metric = operation
+            return route_wire.delete(prefix, metric, self._place.table_of(prefix[2]))
         match operation:
-            case DeleteRoute(prefix, metric):
-                return route_wire.delete(prefix, metric, self._place.table_of(prefix.length))
             case WriteHop(identifier, Hop() as hop):
                 return nexthop_wire.write_hop(identifier, hop)
             case WriteGroup(identifier, members):

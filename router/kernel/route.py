@@ -52,6 +52,10 @@ _REPLACE: Final = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE
 _PLAIN: Final = {f: struct.Struct(f"=IHHIIBBBBBBBBIHH{s}sHHIHHI") for f, s in _SIZE.items()}
 _FROM: Final = {f: struct.Struct(f"{_PLAIN[f].format}HH{s}s") for f, s in _SIZE.items()}
 """The same with RTA_PREFSRC."""
+_GONE: Final = {f: struct.Struct(f"=IHHIIBBBBBBBBIHH{s}sHHI") for f, s in _SIZE.items()}
+"""A removal: up to RTA_PRIORITY."""
+_ANY_SCOPE: Final = 255
+"""RT_SCOPE_NOWHERE."""
 
 
 class Observed(NamedTuple):
@@ -89,7 +93,15 @@ def delete(prefix: Prefix, metric: int, table: int = _RT_TABLE_MAIN) -> bytes:
 
     The protocol is part of the kernel's match, so a foreign route is never hit.
     """
-    return _with_metric(RTM_DELROUTE, 0, prefix, metric, RouteProtocol.LEARNED, 0, table)
+    family, network, length = prefix
+    size = _SIZE[family]
+    layout = _GONE[family]
+    return layout.pack(
+        *(layout.size, RTM_DELROUTE, NLM_F_REQUEST, 0, 0),
+        *(_AF[family], length, 0, 0, table, _LEARNED, _ANY_SCOPE, 0, 0),
+        *(4 + size, _RTA_DST, network.to_bytes(size, "big")),
+        *(8, _RTA_PRIORITY, metric),
+    )
 
 
 def write_unreachable(prefix: Prefix) -> bytes:
@@ -121,7 +133,7 @@ def _with_metric(  # noqa: PLR0913, PLR0917 - one for each field of the message
     table: int = _RT_TABLE_MAIN,
 ) -> bytes:
     family, network, length = prefix
-    scope = 0 if kind == RTM_NEWROUTE else 255  # RT_SCOPE_NOWHERE: any scope matches
+    scope = 0 if kind == RTM_NEWROUTE else _ANY_SCOPE
     return message(
         kind,
         flags,

@@ -44,6 +44,20 @@ class Links:
         """Return the links in canonical order."""
         return cls(all=tuple(sorted(links, key=lambda link: link.index)))
 
+    def has_lost(self, before: Links) -> bool:
+        """Whether a link or an address of `before` went: only then the kernel removed something.
+
+        A link that comes up, or an address that is usable at last, takes nothing from the FIB.
+        """
+        now = {link.index: link for link in self.all}
+        for former in before.all:
+            link = now.get(former.index)
+            if link is None or (former.usable and not link.usable):
+                return True
+            if not set(former.addresses) <= set(link.addresses):
+                return True
+        return False
+
     def named(self, name: str) -> Link | None:
         """Return the link with this name."""
         return next((link for link in self.all if link.name == name), None)

@@ -104,12 +104,14 @@ def record(fib: Fib, operation: Operation) -> None:
     if isinstance(operation, WriteRoute):
         fib.routes[operation[0]] = operation[1]
         return
+    if isinstance(operation, DeleteRoute):
+        held = fib.routes.get(operation[0])
+        if held is not None and held[1] == operation[1]:
+            del fib.routes[operation[0]]
+        if fib.strays:
+            fib.strays.discard((operation[0], operation[1]))
+        return
     match operation:
-        case DeleteRoute(prefix, metric):
-            held = fib.routes.get(prefix)
-            if held is not None and held.metric == metric:
-                del fib.routes[prefix]
-            fib.strays.discard((prefix, metric))
         case WriteHop(identifier, hop):
             fib.nexthops[identifier] = hop
         case WriteGroup(identifier, members):

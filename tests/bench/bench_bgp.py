@@ -230,7 +230,11 @@ def run(tors: Tors, receiver: Receiver, load: Load) -> Run:
 
 
 def until(node: Namespace, load: Load, done: Callable[[int], bool]) -> float:
-    """Return the time at which the kernel's count was first seen so; the probe takes a tenth."""
+    """Return the time at which the kernel's count was first seen so.
+
+    Counting 100,000 IPv4 routes takes 30 ms: a quarter of the time goes into it, so that the
+    answer is right to 0.1 s; it was a tenth, and right to 0.4 s.
+    """
     end = time.monotonic() + DEADLINE_S
     while True:
         began = time.monotonic()
@@ -240,7 +244,7 @@ def until(node: Namespace, load: Load, done: Callable[[int], bool]) -> float:
             return now
         if now > end:
             raise TimeoutError(f"{load.name}: {count} routes after {DEADLINE_S:g} s")
-        time.sleep(max(0.005, 9 * (now - began)))
+        time.sleep(max(0.005, 3 * (now - began)))
 
 
 def settle(node: Namespace, load: Load) -> None:
