@@ -147,13 +147,6 @@ def judge(before: Verdict, signs: Signs, settings: ReadinessSettings, now: float
     )
 
 
-def due_at(verdict: Verdict, settings: ReadinessSettings) -> float | None:
-    """Return the monotonic time at which the verdict changes by itself, None if it does not."""
-    if verdict.wrong_since is None or verdict.state is State.NOT_READY:
-        return None
-    return verdict.wrong_since + settings.not_ready_after_s
-
-
 def _worst(signs: Signs, settings: ReadinessSettings) -> tuple[Reason, str, bool]:
     """Return the first reason in order of cause, its words, and whether it counts.
 

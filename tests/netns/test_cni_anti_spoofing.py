@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cni_node import CniNode, build_shim, first_packet_passes
+from tests.support.cni_node import CniNode, first_packet_passes
 from tests.support.netns import Namespace, join
 from tests.support.wait import wait_until
 
@@ -45,11 +45,6 @@ s.setsockopt(socket.IPPROTO_IPV6 if six else socket.SOL_IP, 75 if six else 19, 1
 s.bind((source, 4444))
 s.sendto(b"x", (target, 5555))
 """
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_shim(tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture

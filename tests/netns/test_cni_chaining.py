@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cni_node import Answer, CniNode, build_shim, first_packet_passes
+from tests.support.cni_node import Answer, CniNode, first_packet_passes
 from tests.support.netns import Namespace
 from tests.support.plugin_chain import DEBIAN_PLUGINS, PluginChain
 
@@ -39,11 +39,6 @@ CONTAINERD_CONFIG = {
                   "EgressRate": 10_000_000, "EgressBurst": 1_000_000},
     "dns": {"Servers": ["10.96.0.10"], "Searches": ["test.local"], "Options": ["ndots:5"]},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_shim(tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from tests.support.cni_node import (
     ROOT,
     SERVER,
     CniNode,
-    build_shim,
     first_packet_passes,
     pods_of,
 )
@@ -24,11 +23,6 @@ from tests.support.wait import NotYetError, wait_until
 pytestmark = pytest.mark.netns
 
 CIDRS = ("10.244.1.0/24", "fd00:244:1::/64")
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_shim(tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture

@@ -6,13 +6,19 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.cni_node import RUN_DIR, SOCKET, CniNode, build_shim, first_packet_passes
+from tests.support.cni_node import (
+    RUN_DIR,
+    SOCKET,
+    CniNode,
+    begin,
+    end,
+    first_packet_passes,
+)
 from tests.support.netns import Namespace
 from tests.support.wait import wait_until
 
@@ -21,37 +27,11 @@ pytestmark = pytest.mark.netns
 CIDRS = ("10.244.1.0/24", "fd00:244:1::/64")
 
 
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_shim(tmp_path_factory.mktemp("shim"))
-
-
 @pytest.fixture
 def node(make_namespace: Callable[[str], Namespace], shim: Path) -> Iterator[CniNode]:
     with contextlib.closing(CniNode(make_namespace("node1"), shim)) as node:
         node.facts(*CIDRS)
         yield node
-
-
-def begin(node: CniNode, command: str, sandbox: str) -> subprocess.Popen[str]:
-    """Start a call and return at once."""
-    process = node.namespace.popen(
-        [node.shim],
-        env=node.environment(command, sandbox),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    process.stdin.write('{"cniVersion":"1.0.0","name":"podroute","type":"podroute"}')
-    process.stdin.close()
-    return process
-
-
-def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    assert process.stdout is not None
-    with process.stdout as stdout:
-        output = stdout.read()
-    return process.wait(timeout=30), output
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])

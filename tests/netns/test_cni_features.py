@@ -13,17 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.cni_node import ROOT, CniNode, build_shim, first_packet_passes
+from tests.support.cni_node import ROOT, CniNode, first_packet_passes
 from tests.support.netns import Namespace
 
 pytestmark = pytest.mark.netns
 
 CIDRS = ("10.244.1.0/24", "fd00:244:1::/64")
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_shim(tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture

@@ -12,7 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cni_node import RUN_DIR, CniNode, build_shim, first_packet_passes
+from tests.support.cni_node import (
+    RUN_DIR,
+    CniNode,
+    begin,
+    end,
+    first_packet_passes,
+)
 from tests.support.netns import Namespace, inner_pid
 from tests.support.wait import wait_until
 
@@ -21,11 +27,6 @@ pytestmark = pytest.mark.netns
 CIDRS = ("10.244.1.0/24", "fd00:244:1::/64")
 LONG = {"CNI_CONTAINERID": "c" * 300}
 LONG_NETWORK = {"name": "n" * 300}
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_shim(tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture
@@ -37,26 +38,6 @@ def node(make_namespace: Callable[[str], Namespace], shim: Path) -> Iterator[Cni
 
 def spool_is_empty(node: CniNode) -> None:
     wait_until(lambda: not node.spooled(), deadline_s=12, what="the spool is empty")
-
-
-def begin(node: CniNode, command: str, sandbox: str) -> subprocess.Popen[str]:
-    process = node.namespace.popen(
-        [node.shim],
-        env=node.environment(command, sandbox),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    process.stdin.write('{"cniVersion":"1.0.0","name":"podroute","type":"podroute"}')
-    process.stdin.close()
-    return process
-
-
-def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    assert process.stdout is not None
-    with process.stdout as stdout:
-        output = stdout.read()
-    return process.wait(timeout=40), output
 
 
 def test_a_reboot_frees_everything_and_old_dels_succeed(

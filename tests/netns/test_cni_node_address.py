@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cni_node import CniNode, build_shim, first_packet_passes, pods_of
+from tests.support.cni_node import CniNode, first_packet_passes, pods_of
 from tests.support.netns import Namespace
 from tests.support.wait import NotYetError, wait_until
 
@@ -19,11 +19,6 @@ pytestmark = pytest.mark.netns
 
 CIDRS = ("10.244.1.0/24", "fd00:244:1::/64")
 NODE_ADDRESSES = ("10.255.1.1/32", "fd00:255:1::1/128")
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_shim(tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture

@@ -230,6 +230,28 @@ class CniNode:
         return sorted(path.name for path in directory.iterdir()) if directory.exists() else []
 
 
+def begin(node: CniNode, command: str, sandbox: str) -> subprocess.Popen[str]:
+    """Start a call of the shim and return at once."""
+    process = node.namespace.popen(
+        [node.shim],
+        env=node.environment(command, sandbox),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    process.stdin.write('{"cniVersion":"1.0.0","name":"podroute","type":"podroute"}')
+    process.stdin.close()
+    return process
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for a call that `begin` started; return exit code and output."""
+    assert process.stdout is not None
+    with process.stdout as stdout:
+        output = stdout.read()
+    return process.wait(timeout=40), output
+
+
 def first_packet_passes(node: CniNode, sandbox: str, address: str) -> None:
     """Send exactly one echo from the node to the pod, and one back: neither may be lost."""
     source = "10.255.1.1" if "." in address else "fd00:255:1::1"

@@ -14,7 +14,6 @@ from router.reconcile.readiness import (
     Signs,
     State,
     Verdict,
-    due_at,
     first_verdict,
     judge,
     liveness,
@@ -40,10 +39,8 @@ def test_a_restart_leaves_its_predecessors_word_until_the_grace_is_over() -> Non
     verdict = judge(verdict, DOWN, SETTINGS, 29.0)
     assert verdict.state is State.RESUMING
     assert not verdict.is_ready
-    assert due_at(verdict, SETTINGS) == 30.0
     verdict = judge(verdict, DOWN, SETTINGS, 30.0)
     assert (verdict.state, verdict.reason) == (State.NOT_READY, Reason.NO_SESSION)
-    assert due_at(verdict, SETTINGS) is None
 
 
 def test_not_ready_only_after_an_uninterrupted_while() -> None:
