@@ -194,7 +194,7 @@ def test_a_restarted_server_asserts_it_again(node: CniNode, outside: Namespace) 
 def test_a_flushed_ruleset_is_put_back(node: CniNode) -> None:
     node.add("a")
     node.namespace.run(["nft", "flush", "ruleset"])
-    wait_until(lambda: elements(node) == 2, deadline_s=1, what="the table is back")
+    wait_until(lambda: elements(node) == 2, deadline_s=10, what="the table is back")
     for address in node.add("b").addresses:
         first_packet_passes(node, "b", address)
     assert elements(node) == 4

@@ -44,7 +44,7 @@ def restored(node: CniNode, expected: list[str]) -> None:
             raise NotYetError(node.pod_routes())
         return True
 
-    wait_until(routes_are_back, deadline_s=1, what="the host routes are back")
+    wait_until(routes_are_back, deadline_s=10, what="the host routes are back")
 
 
 def test_a_link_set_down_and_up_gets_its_routes_and_neighbors_back(node: CniNode) -> None:
@@ -63,7 +63,7 @@ def test_a_link_set_down_and_up_gets_its_routes_and_neighbors_back(node: CniNode
             )
             == 2
         ),
-        deadline_s=1,
+        deadline_s=10,
         what="both neighbors are back",
     )
     for address in answer.addresses:
@@ -81,7 +81,7 @@ def test_a_host_route_and_a_neighbor_that_somebody_removed_come_back(node: CniNo
         node.namespace.run(["ip", "route", "del", f"{address}/{32 if '.' in address else 128}"])
         node.namespace.run(["ip", "neigh", "del", address, "dev", link])
     restored(node, everything)
-    wait_until(lambda: pods_of(node)["restored"] == 4, deadline_s=1, what="all four are back")
+    wait_until(lambda: pods_of(node)["restored"] == 4, deadline_s=10, what="all four are back")
     for address in answer.addresses:
         first_packet_passes(node, "a", address)
 
@@ -92,7 +92,7 @@ def test_adds_and_dels_of_ours_restore_nothing(node: CniNode) -> None:
         node.delete("a")
     node.add("a")
     node.namespace.run(["ip", "netns", "del", "a"])
-    wait_until(lambda: node.links() == [], deadline_s=5, what="the kernel removes the link")
+    wait_until(lambda: node.links() == [], deadline_s=30, what="the kernel removes the link")
     assert pods_of(node)["restored"] == 0
     assert "cannot restore" not in node.log()
 
@@ -195,6 +195,7 @@ def test_pods_are_shown_without_a_server(node: CniNode) -> None:
     with_server = pods_of(node)
     assert (with_server["pods"][0]["namespace"], with_server["pods"][0]["pod"]) == ("ns", "web-0")
     node.stop()
-    without = pods_of(node)
-    assert without == {**with_server, "restored": None, "restore_failures": None}
+    # What a server alone has counted since its start nobody can read from the kernel.
+    counted = dict.fromkeys(("restored", "restore_failures", "swept", "calls"))
+    assert pods_of(node) == {**with_server, **counted}
     assert len(node.links()) == 1

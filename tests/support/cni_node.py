@@ -255,8 +255,8 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str]:
 def first_packet_passes(node: CniNode, sandbox: str, address: str) -> None:
     """Send exactly one echo from the node to the pod, and one back: neither may be lost."""
     source = "10.255.1.1" if "." in address else "fd00:255:1::1"
-    node.namespace.run(["ping", "-c", "1", "-W", "1", address])
-    node.in_pod(sandbox, "ping", "-c", "1", "-W", "1", source)
+    node.namespace.run(["ping", "-c", "1", "-W", "5", address])
+    node.in_pod(sandbox, "ping", "-c", "1", "-W", "5", source)
 
 
 def pods_of(node: CniNode) -> Any:
