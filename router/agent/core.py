@@ -140,8 +140,7 @@ class RouteAgent:
                 _log.info("part of the work succeeds again", extra={"part": part})
 
     def _look(self, noticed: Noticed) -> None:
-        if noticed.fib:
-            self.forwarding.distrust()
+        self.forwarding.notice(noticed)
         if noticed.links:
             self.placing.distrust()
         if noticed.links or not self._seen_links:

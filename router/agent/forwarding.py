@@ -15,6 +15,7 @@ from bgp.nlri import Prefix
 from bgp.rib import Rib
 from router.kernel.errors import KernelError
 from router.kernel.fib import Refusal
+from router.kernel.monitor import Noticed
 from router.model.fib import Fib, Hop
 from router.model.link import Address, Links
 from router.reconcile import learned
@@ -53,6 +54,8 @@ class Forwarding:
         self._links = Links.of(())
         self._resolver = learned.Resolver(self._links)
         self._sources: dict[int, int] = {}
+        self._sourced: frozenset[int] = frozenset()
+        """Links that hold a preferred source."""
         self._wanted: dict[Prefix, Want] = {}
         self._dirty: set[Prefix] = set()
         self._observed = False
@@ -76,7 +79,21 @@ class Forwarding:
         self._links = links
         self._resolver = learned.Resolver(links)
         self._sources = learned.preferred_sources(self._node_addresses, links)
+        sources = set(self._sources.values())
+        self._sourced = frozenset(
+            link.index for link in links.all if any(int(a.ip) in sources for a in link.addresses)
+        )
         self._refresh(self._rib.prefixes())
+
+    def notice(self, noticed: Noticed) -> None:
+        """Re-read the kernel at the next `reconcile` if it may have taken something of ours.
+
+        So it has with a link that was down between two looks at the links; those of pods, which
+        carry nothing of ours, do not matter.
+        """
+        lost = noticed.lost
+        if noticed.fib or self.fib.is_on(lost) or not lost.isdisjoint(self._sourced):
+            self._observed = False
 
     def reconfigure(self, node_addresses: tuple[Address, ...]) -> None:
         """Take new preferred sources; the next observation of links applies them."""

@@ -5,8 +5,9 @@ which then observes. Losing notifications (ENOBUFS) raises both flags.
 
 Two kernel facts shape it. A nexthop object removed because its link lost carrier is *not*
 notified (remove_nexthop in net/ipv4/nexthop.c gets no nl_info), nor are the IPv4 routes
-that go with it: so every link change means the FIB may have changed. And a notification
-of a write carries the writer's netlink port, which is how our own writes are left out.
+that go with it: a link that was down for a moment, too short for a look at it, has taken them
+all the same, which is why `Noticed.lost` remembers it. And a notification of a write carries
+the writer's netlink port, which is how our own writes are left out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,6 +53,13 @@ _RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
 _LINK_AND_ADDRESS: Final = frozenset({16, 17, 20, 21, 32, 33})
 """RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR; RTM_NEWRULE, RTM_DELRULE: all that is looked
 at as a whole."""
+_RTM_NEWLINK: Final = 16
+_TAKING: Final = frozenset({17, 21})
+"""RTM_DELLINK and RTM_DELADDR."""
+_INDEX_AND_FLAGS: Final = struct.Struct("=4xiI")
+"""ifi_index and ifi_flags of struct ifinfomsg; ifa_index of struct ifaddrmsg has the same place."""
+_USABLE: Final = 0x1 | 0x10000
+"""IFF_UP and IFF_LOWER_UP."""
 _ROUTES: Final = frozenset({RTM_NEWROUTE, RTM_DELROUTE})
 _NEXTHOPS: Final = frozenset({RTM_NEWNEXTHOP, RTM_DELNEXTHOP})
 _ROUTE_LENGTH_OFFSET: Final = 16 + 1
@@ -71,6 +80,9 @@ class Noticed:
 
     links: bool
     fib: bool
+    lost: frozenset[int] = frozenset()
+    """Indexes of links that were seen down, without carrier or gone, or that lost an address, even
+    if only for a moment."""
 
 
 class Monitor:
@@ -86,6 +98,7 @@ class Monitor:
         self._lock = threading.Lock()
         self._links = False
         self._fib = False
+        self._lost: set[int] = set()
         self._closing = False
         try:
             self._socket = socket.socket(
@@ -113,14 +126,16 @@ class Monitor:
     def take(self) -> Noticed:
         """Return what was noticed since the last call."""
         with self._lock:
-            noticed = Noticed(links=self._links, fib=self._fib)
+            noticed = Noticed(links=self._links, fib=self._fib, lost=frozenset(self._lost))
             self._links = self._fib = False
+            self._lost.clear()
         return noticed
 
     def _listen(self) -> None:
         while not self._closing:
+            lost: set[int] = set()
             try:
-                links, fib = self._sort(self._socket.recv(1 << 18))
+                links, fib = self._sort(self._socket.recv(1 << 18), lost)
             except TimeoutError:
                 continue
             except OSError as error:
@@ -131,9 +146,10 @@ class Monitor:
                 with self._lock:
                     self._links = self._links or links
                     self._fib = self._fib or fib
+                    self._lost |= lost
                 self._wake()
 
-    def _sort(self, buffer: bytes) -> tuple[bool, bool]:
+    def _sort(self, buffer: bytes, lost: set[int]) -> tuple[bool, bool]:
         links = fib = False
         offset = 0
         while offset + HEADER.size <= len(buffer):
@@ -142,6 +158,7 @@ class Monitor:
                 break
             if kind in _LINK_AND_ADDRESS:
                 links = True
+                _note_loss(kind, buffer, offset + HEADER.size, lost)
             elif port != self._own_port:
                 if kind in _ROUTES:
                     fib = fib or _concerns_ours(buffer[offset + HEADER.size : offset + length])
@@ -172,6 +189,13 @@ def _without_own_writes(own_port: int) -> tuple[Instruction, ...]:
         TAKE,
         DROP,
     )
+
+
+def _note_loss(kind: int, buffer: bytes, offset: int, lost: set[int]) -> None:
+    if kind == _RTM_NEWLINK or kind in _TAKING:
+        index, flags = _INDEX_AND_FLAGS.unpack_from(buffer, offset)
+        if kind in _TAKING or flags & _USABLE != _USABLE:
+            lost.add(index)
 
 
 def _concerns_ours(payload: bytes) -> bool:

@@ -149,14 +149,18 @@ class RouterAdvertisements:
         self._closing = False
         self._poke = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._thread: threading.Thread | None = None
+        self._ended_by: BaseException | None = None
         self.heard: Mapping[str, Routers] = {}
         """Per port who was heard since it was asked for last; replaced, never changed."""
 
     def want(self, ports: Mapping[str, Port]) -> None:
         """Send and listen on these links and no others; idempotent.
 
-        Who was heard on a link that was not wanted in between is forgotten.
+        Who was heard on a link that was not wanted in between is forgotten. Raises RuntimeError
+        when the thread has ended by a fault: no loop may go on without knowing.
         """
+        if self._ended_by is not None:
+            raise RuntimeError("the thread of router advertisements ended") from self._ended_by
         if ports == self._wanted:
             return
         self._wanted = dict(ports)
@@ -174,6 +178,14 @@ class RouterAdvertisements:
         os.close(self._poke)
 
     def _run(self) -> None:
+        try:
+            self._exchange()
+        except BaseException as fault:
+            self._ended_by = fault
+            self._wake()
+            raise
+
+    def _exchange(self) -> None:
         while not self._closing:
             now = time.monotonic()
             self._follow(now)

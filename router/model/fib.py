@@ -63,6 +63,10 @@ class Fib:
     foreign_ids: frozenset[int] = frozenset()
     """Ids of nexthop objects that are not ours."""
 
+    def is_on(self, indexes: frozenset[int]) -> bool:
+        """Whether a next hop is on one of these links."""
+        return any(hop.ifindex in indexes for hop in self.nexthops.values())
+
     def hops_of(self, group: int) -> Hops:
         """Return the next hops of a group, without members that no longer exist."""
         members = self.groups.get(group, ())

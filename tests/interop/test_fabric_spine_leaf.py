@@ -8,7 +8,12 @@ from ipaddress import ip_network
 import pytest
 
 from containerlab.demo.fabric import usable_legs
-from tests.support.fabric_checks import RunningFabric, ask_agent, bring_up
+from tests.support.fabric_checks import (
+    RunningFabric,
+    ask_agent,
+    bring_up,
+    ways_between_racks,
+)
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.needs("ping")]
@@ -20,7 +25,7 @@ CARRIER_LOSS_MS = 1000
 @pytest.fixture(scope="module")
 def fabric() -> Iterator[RunningFabric]:
     with bring_up("spine-leaf") as lab:
-        made = RunningFabric(lab, routers=ROUTERS, legs=2)
+        made = RunningFabric(lab, routers=ROUTERS, legs=2, ways=ways_between_racks)
         made.start()
         yield made
 

@@ -11,7 +11,12 @@ import pytest
 
 from containerlab.demo.fabric import usable_legs
 from containerlab.netlab.node import Node
-from tests.support.fabric_checks import RunningFabric, ask_agent, bring_up
+from tests.support.fabric_checks import (
+    RunningFabric,
+    ask_agent,
+    bring_up,
+    ways_between_racks,
+)
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.needs("ping")]
@@ -23,7 +28,7 @@ FAR = {"node11": "node22", "node21": "node12"}
 @pytest.fixture(scope="module")
 def fabric() -> Iterator[RunningFabric]:
     with bring_up("spine-leaf-unnumbered") as lab:
-        made = RunningFabric(lab, routers=ROUTERS, legs=2)
+        made = RunningFabric(lab, routers=ROUTERS, legs=2, ways=ways_between_racks)
         made.start()
         yield made
 

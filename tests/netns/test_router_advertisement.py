@@ -6,9 +6,12 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from ipaddress import IPv6Address
 
 import pytest
 
+from router.kernel.router_advertisement import RouterAdvertisements
+from router.model.unnumbered import Port
 from tests.support.advertising_host import AdvertisingHost
 from tests.support.netns import Namespace, join
 from tests.support.wait import wait_until
@@ -177,3 +180,24 @@ def test_a_firewall_that_forbids_to_send_is_told_and_ends_nothing(
         wait_until(
             lambda: here.heard["eth1"] == [router, [], ""], deadline_s=8, what="nothing to tell"
         )
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ended_by_a_fault_is_told_to_the_loop() -> None:
+    def fault() -> None:
+        raise ZeroDivisionError
+
+    shell = RouterAdvertisements(fault)
+    port = Port(1, IPv6Address("fe80::1"))
+    shell.want({"none": port})
+    others = iter(range(2, 100))
+
+    def told() -> str:
+        try:
+            shell.want({"none": Port(next(others), port.own)})
+        except RuntimeError as error:
+            return repr(error.__cause__)
+        return ""
+
+    assert wait_until(told, deadline_s=5, what="the fault") == "ZeroDivisionError()"
+    shell.close()

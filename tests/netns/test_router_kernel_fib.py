@@ -1,73 +1,23 @@
-"""FIB, links and monitor on the real kernel, in namespaces of their own."""
+"""FIB on the real kernel, in namespaces of their own."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.kernel_script import add_links, inside
 from tests.support.netns import Namespace
 
 pytestmark = pytest.mark.netns
-ROOT = Path(__file__).resolve().parents[2]
-
-LINKS = """
-ip link add name u1 type veth peer name u2; ip link add name w1 type veth peer name w2
-for i in u1 u2 w1 w2; do ip link set $i up; done
-ip addr add 10.0.0.1/31 dev u1; ip addr add 10.0.0.3/31 dev w1; ip addr add 10.255.1.1/32 dev lo
-ip -6 addr add fd00::1/127 dev u1 nodad; ip -6 addr add fd00:255::1/128 dev lo
-"""
-
-PRELUDE = """
-import json, sys
-from ipaddress import ip_address
-from bgp.nlri import Prefix
-from router.kernel.channel import Channel
-from router.kernel.fib import FibTable
-from router.kernel.link import LinkTable
-from router.kernel.monitor import Monitor
-from router.model.fib import Hop
-from router.reconcile.fib import Want, plan_own, plan_routes, plan_unused
-from router.reconcile.learned import resolve
-from router.reconcile.operation import record
-channel = Channel(); table = FibTable(channel); links = LinkTable(); fib = table.observe()
-def hop(text): return resolve(ip_address(text), links.observe())
-def num(text): return int(ip_address(text))
-def go(wanted, keep=frozenset()):
-    global fib
-    wanted = {Prefix.parse(p): Want(tuple(sorted(hops)), 120, s) for p, (hops, s) in wanted.items()}
-    plan = plan_routes(fib, wanted, wanted.keys() | fib.routes.keys(), keep=keep)
-    refused = table.apply(plan)
-    for o in plan:
-        if o not in [r.operation for r in refused]: record(fib, o)
-    done = plan_unused(fib)
-    assert table.apply(done) == []
-    for o in done: record(fib, o)
-    seen = table.observe()
-    if not refused: assert seen == fib, (seen, fib)
-    return [o.describe() for o in plan], [(r.operation.describe(), r.errno) for r in refused]
-"""
-
-
-def inside(namespace: Namespace, script: str) -> Any:
-    """Run a Python script in the namespace; its last line prints JSON."""
-    done = namespace.run(
-        ["env", f"PYTHONPATH={ROOT}", sys.executable, "-c", PRELUDE + script], timeout_s=60
-    )
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture
 def node(make_namespace: Callable[[str], Namespace]) -> Namespace:
     namespace = make_namespace("node")
-    # Addresses that become usable after a while would be news about links.
-    namespace.write_sysctl("net.ipv6.conf.default.accept_dad", 0)
-    namespace.run(["sh", "-ec", LINKS])
+    add_links(namespace)
     return namespace
 
 
@@ -119,97 +69,6 @@ print(json.dumps([plan, refused, [o.describe() for o in remove]]))
     assert "unreachable 10.244.1.0/24 proto 75" in node.run(["ip", "route"]).stdout
 
 
-def test_losing_carrier_takes_the_leg_and_the_monitor_notices(node: Namespace) -> None:
-    noticed, before, after, again = inside(
-        node,
-        """
-import subprocess, time
-a, b = hop("10.0.0.0"), hop("10.0.0.2")
-go({"10.244.2.0/24": ((a, b), 0)})
-before = len(fib.hops_of(next(iter(fib.groups))))
-woken = []
-monitor = Monitor(table.port_id, lambda: woken.append(1))
-subprocess.run(["ip", "link", "set", "u2", "down"], check=True)
-end = time.monotonic() + 10
-while not woken and time.monotonic() < end: time.sleep(0.01)
-noticed = monitor.take()
-reason = hop("10.0.0.0")
-fib = table.observe()
-after = len(fib.hops_of(next(iter(fib.groups))))
-subprocess.run(["ip", "link", "set", "u2", "up"], check=True)
-while isinstance(hop("10.0.0.0"), str) and time.monotonic() < end: time.sleep(0.01)
-plan, refused = go({"10.244.2.0/24": ((hop("10.0.0.0"), b), 0)})
-monitor.close()
-print(json.dumps([noticed.links, before, [after, reason], [plan, refused]]))
-""",
-    )
-    assert noticed is True
-    assert before == 2
-    assert after == [1, "link u1 toward next hop 10.0.0.0 has no carrier"]
-    plan, refused = again
-    assert refused == []
-    # The route itself is not written again: its group got the leg back.
-    assert not any(line.startswith(("install", "replace")) for line in plan)
-
-
-def test_own_writes_are_not_noticed_but_foreign_deletions_are(node: Namespace) -> None:
-    own, foreign = inside(
-        node,
-        """
-import subprocess, time
-go({"10.244.9.0/24": ((hop("10.0.0.0"),), 0)})
-monitor = Monitor(table.port_id, lambda: None)
-go({"10.244.9.0/24": ((hop("10.0.0.0"),), 0), "10.244.2.0/24": ((hop("10.0.0.2"),), 0)})
-subprocess.run(["ip", "link", "set", "w2", "txqueuelen", "77"], check=True)
-end = time.monotonic() + 10
-def next_noticed():
-    while time.monotonic() < end:
-        seen = monitor.take()
-        if seen.links or seen.fib: return seen
-        time.sleep(0.01)
-own = next_noticed()
-subprocess.run(["ip", "route", "del", "10.244.9.0/24", "proto", "74"], check=True)
-foreign = next_noticed()
-monitor.close()
-print(json.dumps([[own.links, own.fib], [foreign.links, foreign.fib]]))
-""",
-    )
-    assert own == [True, False]
-    assert foreign == [False, True]
-
-
-def test_a_full_table_of_our_own_is_not_noticed(node: Namespace) -> None:
-    """More notifications than the monitor's buffer has room for, while nobody reads them."""
-    noticed, foreign = inside(
-        node,
-        """
-import subprocess, time
-from router.kernel import route as wire
-from router.model.fib import Route
-go({"10.244.9.0/24": ((hop("10.0.0.0"),), 0)})
-group = next(iter(fib.groups))
-batch = [wire.write(Prefix(4, (20 << 24) + (i << 8), 24), Route(group, 120, 0), replace=False)
-         for i in range(30000)]
-monitor = Monitor(table.port_id, lambda: None)
-monitor._lock.acquire()
-monitor._links = monitor._fib = False
-assert not channel.batch(batch)
-monitor._lock.release()
-time.sleep(0.5)
-seen = monitor.take()
-subprocess.run("ip route del 20.0.7.0/24 proto 74".split(), check=True)
-end = time.monotonic() + 10
-after = monitor.take()
-while not after.fib and time.monotonic() < end:
-    time.sleep(0.01); after = monitor.take()
-monitor.close()
-print(json.dumps([[seen.links, seen.fib], after.fib]))
-""",
-    )
-    assert noticed == [False, False]
-    assert foreign is True
-
-
 def test_a_namespace_without_any_route_has_an_empty_fib(
     make_namespace: Callable[[str], Namespace],
 ) -> None:
@@ -237,32 +96,6 @@ print(json.dumps([[str(x) for x in g], a, n]))
     assert gateways == ["10.0.0.0", "10.0.0.2", "fd00::"]
     assert advertised == ["u1"]
     assert count == 5
-
-
-def test_pod_links_are_no_news(node: Namespace) -> None:
-    node.run(["ip", "link", "set", "w2", "group", "28786"])
-    names = inside(node, "print(json.dumps([link.name for link in links.observe().all]))")
-    assert names == ["lo", "u2", "u1", "w1"]
-
-
-def test_a_foreign_route_in_place_of_ours_is_noticed(node: Namespace) -> None:
-    noticed = inside(
-        node,
-        """
-import subprocess, time
-go({"10.244.9.0/24": ((hop("10.0.0.0"),), 0)})
-monitor = Monitor(table.port_id, lambda: None)
-subprocess.run("ip route replace 10.244.9.0/24 via 10.0.0.2 metric 120 proto static".split(),
-               check=True)
-end = time.monotonic() + 10
-seen = monitor.take()
-while not seen.fib and time.monotonic() < end:
-    time.sleep(0.01); seen = monitor.take()
-monitor.close()
-print(json.dumps(seen.fib))
-""",
-    )
-    assert noticed is True
 
 
 def test_a_batch_goes_on_after_a_failure_and_names_it(node: Namespace) -> None:

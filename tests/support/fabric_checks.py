@@ -38,10 +38,21 @@ LEAST_CARRIED = 200
 class RunningFabric:
     """A lab that is up, podroute on its nodes; `routers` forward and must know every pod CIDR."""
 
-    def __init__(self, lab: Lab, *, routers: Iterable[str], legs: int) -> None:
-        """Take over a lab just brought up; *legs*: next hops of a route to another node's pods."""
+    def __init__(
+        self,
+        lab: Lab,
+        *,
+        routers: Iterable[str],
+        legs: int,
+        ways: Callable[[str, str], int] = lambda _router, _node: 1,
+    ) -> None:
+        """Take over a lab just brought up; *legs*: next hops of a route to another node's pods.
+
+        *ways* gives how many a router needs at least, by its name, to the pods of the node named.
+        """
         self.lab = lab
         self.legs = legs
+        self._ways = ways
         self.routers = tuple(lab.nodes[name] for name in routers)
         self.hosts = tuple(host_of(node) for node in configured(lab))
 
@@ -90,18 +101,16 @@ class RunningFabric:
             if (legs := usable_legs(host.node, network)) != self.legs
         ]
         lacking += [
-            f"{router.name}: no {network}"
+            f"{router.name}: {ways} of {least} ways to {network}"
             for router in self.routers
-            for network in self.pod_cidrs()
-            if not usable_legs(router, network)
+            for host in self.hosts
+            for network in host.pod_cidrs
+            if (ways := usable_legs(router, network))
+            < (least := self._ways(router.name, host.name))
         ]
         if lacking:
             raise NotYetError("; ".join(lacking))
         return True
-
-    def pod_cidrs(self) -> tuple[Network, ...]:
-        """The pod CIDRs of all nodes."""
-        return tuple(network for host in self.hosts for network in host.pod_cidrs)
 
     def _others(self, host: Host) -> tuple[Network, ...]:
         return tuple(n for other in self.hosts if other is not host for n in other.pod_cidrs)
@@ -229,9 +238,9 @@ class RunningFabric:
         before = _sent(over)
         with self.traffic(source, target, results):
             carried = _sent(over) - before
+            assert carried > LEAST_CARRIED, f"{over} sent only {carried} packets before"
             what()
             time.sleep(s)
-        assert carried > LEAST_CARRIED, f"{over} sent only {carried} packets before"
         gap_ms = max(result.worst_gap_ms for result in results)
         lost = sum(result.lost for result in results)
         names = ", ".join(f"{end.node.name}:{end.name}" for end in over)
@@ -249,13 +258,25 @@ def ask_agent(host: Host, what: str) -> Any:
 
 
 def all_established(host: Host) -> bool:
-    """Tell whether a node's agent has sessions and all of them are established."""
+    """True when a node's agent has sessions, all established; else NotYetError says which not."""
     assert host.agent.pid  # an agent that ended says so now, not at the deadline
     done = host.node.run([PODROUTE, "peers", "-o", "json"], check=False, timeout_s=20)
     if done.returncode:
         raise NotYetError(done.stderr)
     peers = json.loads(done.stdout)["peers"]
-    return bool(peers) and all(peer["state"] == "established" for peer in peers)
+    lacking = [p for p in peers if p["state"] != "established"]
+    if lacking or not peers:
+        told = [
+            f"{p['name']} {p['state']}: {p.get('reason') or p.get('last_down')}" for p in lacking
+        ]
+        raise NotYetError("; ".join(told) or "no peers")
+    return True
+
+
+def ways_between_racks(router: str, node: str) -> int:
+    """Return the ways of a spine or ToR in a fabric of racks of two ToRs: node12 is in rack 1."""
+    rack = node.removeprefix("node")[0]
+    return 1 if router.startswith(f"tor{rack}") else 2
 
 
 def bring_up(name: str) -> Lab:

@@ -8,7 +8,6 @@ from bgp.event import Sent, SpeakerExited, SpeakerStarted
 from bgp.nlri import Prefix
 from bgp.peer import PeerId
 from router.agent import view
-from router.kernel.monitor import Noticed
 from tests.support.agent import CONFIG, Bench, ModelKernel
 from tests.support.bgp_events import down, end_of_rib, establishing, update
 
@@ -122,24 +121,6 @@ def test_a_link_without_carrier_and_back(bench: Bench) -> None:
     bench.step()
     bench.kernel.set_carrier("eth2", True)
     bench.step()
-    assert bench.routes() == {POD: BOTH}
-
-
-def test_what_others_delete_is_repaired_and_counted(bench: Bench) -> None:
-    bench.kernel.fib.routes.clear()
-    bench.kernel.fib.groups.clear()
-    bench.kernel.fib.nexthops.clear()
-    bench.kernel.fib.unreachables.clear()
-    bench.kernel.noticed = Noticed(links=False, fib=True)
-    bench.step()
-    assert bench.routes() == {POD: BOTH}
-    assert bench.kernel.fib.unreachables == {OWN}
-    assert bench.agent.forwarding.repairs == 1
-
-
-def test_without_a_notification_the_timer_repairs(bench: Bench) -> None:
-    bench.kernel.fib.routes.clear()
-    bench.step(after_s=31)
     assert bench.routes() == {POD: BOTH}
 
 

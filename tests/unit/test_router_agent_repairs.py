@@ -1,0 +1,57 @@
+"""The agent's loop against models: what others take from the kernel comes back."""
+
+from __future__ import annotations
+
+import pytest
+
+from bgp.nlri import Prefix
+from router.kernel.monitor import Noticed
+from tests.support.agent import Bench
+from tests.support.bgp_events import update
+
+POD = "10.244.2.0/24"
+OWN = Prefix.parse("10.244.1.0/24")
+BOTH = {"10.0.1.2", "10.0.2.2"}
+
+
+@pytest.fixture
+def bench() -> Bench:
+    made = Bench()
+    made.establish("tor1", "tor2")
+    made.step(update("tor1", POD), update("tor2", POD))
+    assert made.routes() == {POD: BOTH}
+    return made
+
+
+def test_what_others_delete_is_repaired_and_counted(bench: Bench) -> None:
+    bench.kernel.fib.routes.clear()
+    bench.kernel.fib.groups.clear()
+    bench.kernel.fib.nexthops.clear()
+    bench.kernel.fib.unreachables.clear()
+    bench.kernel.noticed = Noticed(links=False, fib=True)
+    bench.step()
+    assert bench.routes() == {POD: BOTH}
+    assert bench.kernel.fib.unreachables == {OWN}
+    assert bench.agent.forwarding.repairs == 1
+
+
+@pytest.mark.parametrize("index", [1, 2])
+def test_a_link_that_was_down_between_two_looks_is_repaired(bench: Bench, index: int) -> None:
+    """That of a next hop, and that of the preferred source: both took routes with them."""
+    bench.kernel.drop_hops_on(2)
+    bench.kernel.noticed = Noticed(links=True, fib=False, lost=frozenset({index}))
+    bench.step()
+    assert bench.routes() == {POD: BOTH}
+
+
+def test_a_pods_link_that_goes_makes_nobody_read_the_fib(bench: Bench) -> None:
+    bench.kernel.drop_hops_on(2)
+    bench.kernel.noticed = Noticed(links=True, fib=False, lost=frozenset({77}))
+    bench.step()
+    assert bench.routes() != {POD: BOTH}
+
+
+def test_without_a_notification_the_timer_repairs(bench: Bench) -> None:
+    bench.kernel.fib.routes.clear()
+    bench.step(after_s=31)
+    assert bench.routes() == {POD: BOTH}
