@@ -98,9 +98,10 @@ class Announcer:
     def _allowed(self, settings: AgentSettings) -> tuple[Prefix, ...]:
         if self.withdrawing:
             return ()
-        if not self._draining.state.is_withdrawn:
+        drain = self._draining.state
+        if not drain.is_withdrawn:
             return self.current.networks
-        stays = kept(settings.drain, settings.node_addresses)
+        stays = kept(settings.drain, settings.node_addresses, drain.order)
         return tuple(prefix for prefix in self.current.networks if prefix in stays)
 
     def is_acknowledged(self) -> bool:

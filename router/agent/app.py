@@ -243,7 +243,8 @@ def _loop(
         _serve_metrics(agent, metrics)
         before = agent.verdict.state
         if cluster is not None:
-            agent.serving.services = cluster.take().services
+            view = cluster.take()
+            agent.serving.services, agent.node = view.services, view.node
         pause_s = agent.step()
         if cluster is not None:
             _tell_cluster(cluster, agent, before)

@@ -25,6 +25,10 @@ from router.agent.why import Pods, Subject, why
 
 _ASK_S: Final = 10.0
 _WITHDRAW_S: Final = 10.0
+_SHUTDOWN_S: Final = 5.0
+"""Of the 10 s that kubelet gives this pod at least half is left."""
+_LINGER_S: Final = 1.0
+"""What a ToR has acknowledged is not yet out of its forwarding table (FRR: 10 to 100 ms)."""
 _PAUSE_S: Final = 0.01
 _LIVE_S: Final = 15.0
 """A loop that has not turned for so long is not alive: a step of a full table takes 1 s."""
@@ -61,6 +65,8 @@ class Control:
         self.withdraw_until: float | None = None
         self.withdrawn: bool | None = None
         """The outcome of `stop --withdraw`, once it is known."""
+        self._gone_at: float | None = None
+        self._linger_s = 0.0
         self.told = 0
         """How many peers were established when the withdrawal began."""
         self._inbox = inbox
@@ -80,7 +86,8 @@ class Control:
     def judge_withdrawal(self, withdrawn: bool, now: float) -> None:
         """End the agent once everything is withdrawn, or the time for it has passed."""
         if withdrawn:
-            self.withdrawn = self.ended = True
+            self._gone_at = now if self._gone_at is None else self._gone_at
+            self.withdrawn, self.ended = True, now >= self._gone_at + self._linger_s
         elif self.withdraw_until is not None and now >= self.withdraw_until:
             self.withdrawn, self.ended = False, True
 
@@ -93,8 +100,18 @@ class Control:
     # --- any thread -----------------------------------------------------------------------------
 
     def end(self) -> None:
-        """End the loop, from a signal."""
-        self.ended = True
+        """End the loop, from a signal.
+
+        At once, and nothing is withdrawn; but where kubelet says that the machine goes down, after
+        a withdrawal. A second signal does not wait for it.
+        """
+        agent = self.agent
+        if agent is None or not agent.draining.is_shutdown or self.withdraw_until is not None:
+            self.ended = True
+        else:
+            self.told = len(agent.sessions.established)
+            self.withdraw_until = time.monotonic() + _SHUTDOWN_S
+            self._linger_s = _LINGER_S
         self._wake()
 
     def probes(self) -> dict[str, Probe]:
@@ -126,7 +143,7 @@ class Control:
             ("GET", "/metrics"): lambda _: self.metrics(),
             ("POST", "/v1/stop"): self._stop,
             ("POST", "/v1/drain"): self._drain,
-            ("POST", "/v1/undrain"): self._view(drain_requests.end),
+            ("POST", "/v1/undrain"): self._undrain,
         }
 
     def metrics(self) -> str:
@@ -143,6 +160,9 @@ class Control:
 
     def _drain(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._view(drain_requests.begin(body, time.monotonic, time.time))(body)
+
+    def _undrain(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._view(drain_requests.end(body, time.monotonic))(body)
 
     def _peers(self, agent: RouteAgent) -> Mapping[str, Any]:
         return view.peers(agent, time.time()) | {"drain": drain_requests.view(agent)}

@@ -8,15 +8,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
-from bgp.errors import BgpError
 from bgp.event import Event, SessionUp, Updated
 from bgp.peer import PeerId
 from bgp.rib import Rib
 from cni.histogram import Histogram
 from cni.node_facts import NodeFacts
 from router.agent.announcer import Announcer
+from router.agent.attempt import attempt
 from router.agent.circumstances import Circumstances
 from router.agent.draining import Draining
 from router.agent.forwarding import Forwarding
@@ -27,17 +28,17 @@ from router.agent.serving import Serving
 from router.agent.sessions import Sessions
 from router.agent.shells import Shells
 from router.agent.speaker_news import tell_speaker
+from router.agent.sysctls import set_sysctls
 from router.agent.telling import node_facts, readiness_signs
 from router.config.settings import AgentSettings
 from router.kernel.monitor import Noticed
 from router.model.link import Address, Links
+from router.model.node import NodeView, Observed
 from router.model.unnumbered import Discovered, Port
 from router.reconcile.announce import smallest_mtu, uplinks
 from router.reconcile.discovery import discovered, ports
 from router.reconcile.learned import hops_to
 from router.reconcile.readiness import Signs, first_verdict, judge
-from router.reconcile.sysctl import keys as sysctl_keys
-from router.reconcile.sysctl import plan_sysctls
 
 _log = logging.getLogger(__name__)
 RESYNC_S: Final = 30.0
@@ -89,7 +90,14 @@ class RouteAgent:
         self.turned_at = monotonic()
         """When the loop last turned, for the liveness probe."""
         self.placing = Placing(shells.place, settings.place)
-        self.draining = Draining(shells.drain, now=monotonic(), at=self.started_at)
+        self.node: Observed[NodeView] = Observed()
+        """What the API says of our Node; set from outside."""
+        self.draining = Draining(
+            shells.drain,
+            now=monotonic(),
+            at=self.started_at,
+            has_api=circumstances.expects_pod_cidrs,
+        )
         self.announcer = Announcer(shells.speaker, self.draining)
         self.serving = Serving(circumstances, shells.services, now=monotonic())
         self.steps = Histogram(STEP_BOUNDS_S)
@@ -116,6 +124,8 @@ class RouteAgent:
         self.holds.expire(now)
         self._attempt("forwarding", lambda: self._forward(now))
         self._attempt("routing rules", lambda: self._place(now))
+        follow = partial(self.draining.follow, self.node, self.settings.drain)
+        self._attempt("orders to drain", lambda: follow(now=now, at=self._wall()))
         self._attempt("announcement", lambda: self._announce(now))
         self._attempt("drain", lambda: self._move_drain(now))
         self._attempt("node facts", lambda: self.shells.publish(self._facts()))
@@ -126,18 +136,8 @@ class RouteAgent:
         return max(0.0, min(due, now + _RETRY_S) - ended)
 
     def _attempt(self, part: str, work: Callable[[], None]) -> None:
-        """Do one part of a step; a failure is told once, retried, and stops no other part."""
-        try:
-            work()
-        except (BgpError, OSError) as error:
-            if self.problems.get(part) != str(error):
-                _log.error("cannot do part of the work", extra={"part": part, "error": str(error)})
-            self.problems[part] = str(error)
-            if part == "links":
-                self._seen_links = False
-        else:
-            if self.problems.pop(part, None) is not None:
-                _log.info("part of the work succeeds again", extra={"part": part})
+        if not attempt(part, work, self.problems) and part == "links":
+            self._seen_links = False
 
     def _look(self, noticed: Noticed) -> None:
         self.forwarding.notice(noticed)
@@ -151,16 +151,7 @@ class RouteAgent:
             self.shells.advertisements.want(self._ports)
             self.forwarding.see_links(self.links)
             self.liveness.see_links(self.settings.peers, self.links)
-            self._set_sysctls()
-
-    def _set_sysctls(self) -> None:
-        towards = self.uplinks
-        advertised = self.shells.links.advertised()
-        fabric = self.settings.interfaces
-        current = self.shells.sysctls.read(sysctl_keys(towards, advertised, fabric))
-        for write in plan_sysctls(current, towards, advertised, fabric):
-            self.shells.sysctls.write(write.key, write.value)
-            _log.info("sysctl set", extra={"sysctl": write.describe(), "was": current[write.key]})
+            set_sysctls(self.shells, self.uplinks, self.settings.interfaces)
 
     def _receive(self, event: Event, now: float) -> None:
         tell_speaker(event, self.problems)

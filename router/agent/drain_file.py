@@ -14,6 +14,7 @@ from router.reconcile.drain import (
     MAX_WAIT_S,
     DamagedDrainError,
     Order,
+    Source,
     Stored,
 )
 
@@ -72,18 +73,14 @@ class DrainFile:
 
 def _render(stored: Stored) -> str:
     order = stored.order
-    return (
-        json.dumps(
-            {
-                "version": _VERSION,
-                "since": order.since,
-                "prepend": order.prepend,
-                "wait_s": order.wait_s,
-                "withdrawn": stored.withdrawn,
-            }
-        )
-        + "\n"
-    )
+    said: dict[str, Any] = {"version": _VERSION, "withdrawn": stored.withdrawn}
+    if stored.overruled:
+        said["overruled"] = sorted(stored.overruled)
+    if order is not None:
+        said |= {"since": order.since, "prepend": order.prepend, "wait_s": order.wait_s}
+        # An agent of the release before knows the command alone, and takes all for one.
+        said |= {"source": order.source, "what": order.what}
+    return json.dumps(said) + "\n"
 
 
 def _parse(given: Any) -> Stored:
@@ -91,12 +88,18 @@ def _parse(given: Any) -> Stored:
         raise ValueError(f"version {given['version']!r} is not {_VERSION}")
     if not isinstance(given["withdrawn"], bool):
         raise TypeError("withdrawn is not true or false")
+    overruled = frozenset(Source(each) for each in given.get("overruled", ()))
+    if overruled and "since" not in given:
+        return Stored(order=None, overruled=overruled)
+    usual = Order(since=0.0)
     order = Order(
         since=float(given["since"]),
         prepend=read_prepend(given["prepend"]),
         wait_s=read_wait_s(given["wait_s"]),
+        source=Source(given.get("source", usual.source)),
+        what=str(given.get("what", usual.what)),
     )
-    return Stored(order=order, withdrawn=given["withdrawn"])
+    return Stored(order=order, withdrawn=given["withdrawn"], overruled=overruled)
 
 
 def read_prepend(value: Any = 0) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -9,8 +10,8 @@ from typing import Any, Final
 from router.agent.api import RequestError
 from router.agent.core import RouteAgent
 from router.agent.drain_file import read_prepend, read_wait_s
-from router.reconcile import drain
-from router.reconcile.drain import Order, Phase
+from router.reconcile import drain, drain_plan
+from router.reconcile.drain import Order
 
 Json = dict[str, Any]
 _KEYS: Final = frozenset({"prepend", "wait_s", "dry_run"})
@@ -25,7 +26,10 @@ def view(agent: RouteAgent) -> Json:
         "text": state.describe(),
         "since": order.since if order is not None else None,
         "prepend": state.prepend,
-        "wait_s": order.wait_s if order is not None else None,
+        "wait_s": order.wait_s if order is not None and math.isfinite(order.wait_s) else None,
+        "by": order.source.value if order is not None else None,
+        "asked": [{"by": source.value, "what": what} for source, what in agent.draining.asked],
+        "not_followed": list(agent.draining.complaints),
         "problem": agent.draining.problem or None,
     }
 
@@ -50,11 +54,11 @@ def begin(
         raise RequestError(400, str(error)) from None
 
     def do(agent: RouteAgent) -> Json:
-        steps = drain.plan(
+        steps = drain_plan.plan(
             agent.draining.state,
             order,
             announced=agent.announcer.networks,
-            kept=drain.kept(agent.settings.drain, agent.settings.node_addresses),
+            kept=drain.kept(agent.settings.drain, agent.settings.node_addresses, order),
             peers=[peer.name for peer in agent.settings.peers],
         )
         if not dry_run:
@@ -64,11 +68,19 @@ def begin(
     return do
 
 
-def end(agent: RouteAgent) -> Json:
-    """End the drain. Raises RequestError."""
-    was = agent.draining.state.phase
-    _written_down(agent.draining.cancel)
-    return {"was": was.value, "now": Phase.NONE.value}
+def end(body: Mapping[str, Any], monotonic: Callable[[], float]) -> Callable[[RouteAgent], Json]:
+    """Return what ends the operator's drain. Raises RequestError for a wrong request."""
+    override = body.get("override", False)
+    if body.keys() - {"override"} or not isinstance(override, bool):
+        raise RequestError(400, 'expected {"override": true} or {"override": false}')
+
+    def do(agent: RouteAgent) -> Json:
+        was = agent.draining.state.phase
+        _written_down(lambda: agent.draining.cancel(monotonic(), override=override))
+        now = agent.draining.state.phase
+        return {"was": was.value, "now": now.value, "drain": view(agent)}
+
+    return do
 
 
 def _written_down(act: Callable[[], None]) -> None:

@@ -14,11 +14,11 @@ from bgp.nlri import IPV4, Prefix
 from bgp.path import Path
 from bgp.peer import PeerSettings
 from bgp.session import Session, State
+from router.agent.complaints import complaints
 from router.agent.core import RouteAgent
 from router.agent.holds import describe
 from router.config.settings import WaitingPeer
 from router.kube.view import ClusterView
-from router.reconcile.findings import findings
 
 Json = dict[str, Any]
 FAMILY_NAMES: Final = {IPV4: "ipv4 unicast", 6: "ipv6 unicast"}
@@ -27,33 +27,8 @@ FAMILY_NAMES: Final = {IPV4: "ipv4 unicast", 6: "ipv6 unicast"}
 def status(agent: RouteAgent, now: float) -> Json:
     """Return the agent's own state."""
     fib = agent.forwarding.fib
-    reasons = [f"{part}: {text}" for part, text in sorted(agent.problems.items())]
-    established = len(agent.sessions.established)
-    peers = agent.settings.sessions_wanted
-    if established < peers:
-        reasons.append(f"{peers - established} of {peers} sessions are not established")
-    if deaf_at := agent.shells.speaker.deaf_at:
-        reasons.append(f"the speaker cannot listen at {deaf_at}: is another program there?")
-    reasons += agent.holds.complaints(agent.rib.counts, now)
-    own = agent.settings.import_policy().own
-    reasons += findings(agent.sessions.all, agent.holds.names(), agent.rib, agent.links, own)
-    reasons += [
-        f"{peer}: ipv{family} is not announced to it: {why}"
-        for peer, (family, why) in agent.announcer.next_hops.missing.items()
-        if peer not in agent.holds.names()
-    ]
-    reasons += agent.liveness.complaints(agent.settings.enabled_peers)
-    reasons += agent.settings.notes
-    reasons += [
-        f"{prefix} is not announced: {why}" for prefix, why in agent.announcer.current.waiting
-    ]
-    reasons += [f"{prefix}: {why}" for prefix, why in sorted(agent.forwarding.refused.items())]
-    if agent.draining.problem:
-        reasons.insert(0, f"drain: {agent.draining.problem}")
-    if agent.draining.state.is_marked:
-        reasons.insert(0, agent.draining.state.describe())
-    if agent.announcer.withdrawing:
-        reasons.insert(0, "stopping: everything is being withdrawn")
+    reasons = complaints(agent, now)
+    established, peers = len(agent.sessions.established), agent.settings.sessions_wanted
     return {
         "node": agent.settings.node,
         "pid": os.getpid(),

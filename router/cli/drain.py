@@ -48,6 +48,12 @@ def add_drain(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     drain.set_defaults(run=_run_drain)
     undrain = commands.add_parser("undrain", help="announce this node again")
+    undrain.add_argument(
+        "--override",
+        action="store_true",
+        help="also set aside what the Node object orders (annotation, taint, shutdown), until it"
+        " is taken back there",
+    )
     undrain.set_defaults(run=_run_undrain)
 
 
@@ -80,6 +86,8 @@ def _run_drain(options: argparse.Namespace) -> int:
             {"prepend": options.prepend, "wait_s": options.wait, "dry_run": options.dry_run},
         )
         if options.dry_run:
+            for each in answer["drain"]["asked"]:
+                print(f"already ordered by {each['what']}")
             for number, line in enumerate(answer["plan"], 1):
                 print(f"{number}. {line}")
             if not answer["plan"]:
@@ -110,9 +118,14 @@ def _run_undrain(options: argparse.Namespace) -> int:
     from router.cli.client import AgentUnreachableError, LocalClient
 
     try:
-        answer = LocalClient(options.run_dir).post("/v1/undrain", {})
+        client = LocalClient(options.run_dir)
+        answer = client.post("/v1/undrain", {"override": options.override})
     except AgentUnreachableError as error:
         print(f"podroute undrain: {error}", file=sys.stderr)
+        return 1
+    if answer["now"] != Phase.NONE:
+        others = ", ".join(each["what"] for each in answer["drain"]["asked"])
+        print(f"This node stays drained: {others} orders it, too; take that back, or `--override`.")
         return 1
     if answer["was"] == Phase.NONE:
         print("This node was not drained.")

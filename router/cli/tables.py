@@ -49,6 +49,8 @@ def status(answer: Json) -> str:
     ]
     if answer["drain"]["phase"] != "none":
         lines.append(f"drain       {answer['drain']['text']}")
+        asked = ", ".join(each["what"] for each in answer["drain"]["asked"])
+        lines.append(f"            ordered by {asked or 'an agent before this one'}")
     if answer.get("api"):
         problem = answer["api"]["problem"] or answer["api"]["status_problem"]
         lines.append(f"API server  {problem or 'connected'}")

@@ -24,7 +24,7 @@ from router.config.settings import AgentSettings
 from router.config.surroundings import Surroundings, no_secrets
 from router.model.link import Address
 from router.model.place import MAIN, Place
-from router.reconcile.drain import DrainSettings
+from router.reconcile.drain import MAX_PREPEND, MAX_WAIT_S, DrainSettings, TaintMatch
 from router.reconcile.node_status import StatusSettings
 from router.reconcile.readiness import ReadinessSettings
 from router.reconcile.services import ServiceSettings
@@ -117,10 +117,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         ),
         waiting=tuple(reader.waiting),
         place=_place(fib),
-        drain=DrainSettings(
-            pod_adds=drain.value("pod_adds", words.boolean, True),
-            keep_node_addresses=drain.value("keep_node_addresses", words.boolean, False),
-        ),
+        drain=_drain(drain),
         metrics_listen=metrics.value("listen", words.listen, None),
         notes=(*reader.notes, *_notes(services, surroundings)),
     )
@@ -180,6 +177,21 @@ def _readiness(section: Section) -> ReadinessSettings:
             "not_ready_after_s", words.integer(0, 3600), usual.not_ready_after_s
         ),
         fail_open=section.value("fail_open", words.boolean, usual.fail_open),
+    )
+
+
+def _drain(section: Section) -> DrainSettings:
+    usual = DrainSettings()
+    return DrainSettings(
+        pod_adds=section.value("pod_adds", words.boolean, usual.pod_adds),
+        keep_node_addresses=section.value(
+            "keep_node_addresses", words.boolean, usual.keep_node_addresses
+        ),
+        annotation=section.value("annotation", words.boolean, usual.annotation),
+        taints=section.values("taints", TaintMatch.parse),
+        shutdown=section.value("shutdown", words.boolean, usual.shutdown),
+        prepend=section.value("prepend", words.integer(0, MAX_PREPEND), usual.prepend),
+        wait_s=section.value("wait_s", words.integer(0, int(MAX_WAIT_S)), usual.wait_s),
     )
 
 

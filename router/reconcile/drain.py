@@ -5,8 +5,9 @@
 While marking and waiting, everything is announced with GRACEFUL_SHUTDOWN (RFC 8326), so that
 routers with another way take it before this one goes. `undrain` leads back from everywhere.
 
-What must outlive the agent is `Order` and whether the withdrawal had begun: an agent that starts
-with the latter announces nothing at all, one that starts with an order alone begins with marking.
+Who may order one, and who rules when several do, is in `drain_orders`. What must outlive the agent
+is `Order` and whether the withdrawal had begun: an agent that starts with the latter announces
+nothing at all, one that starts with an order alone begins with marking.
 Clock readings are given in: `now` is monotonic.
 """
 
@@ -33,6 +34,44 @@ class DamagedDrainError(Exception):
     """What was written down cannot be understood; the text says where and why."""
 
 
+class Source(StrEnum):
+    """Who orders a drain, by rank: of several, the first says how (ADR 0170)."""
+
+    COMMAND = "command"
+    """`podroute drain` on the node; on disk until `undrain`."""
+    ANNOTATION = "annotation"
+    TAINT = "taint"
+    SHUTDOWN = "shutdown"
+    """kubelet's graceful shutdown; forgotten with the boot."""
+
+
+class TaintMatch(NamedTuple):
+    """A taint to look for, as kubectl spells it: key, key=value, key:Effect, key=value:Effect."""
+
+    key: str
+    value: str | None = None
+    effect: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> TaintMatch:
+        """Read it. Raises ValueError saying what is expected."""
+        name, _, effect = text.partition(":")
+        key, equals, value = name.partition("=")
+        if not key or " " in text or effect not in ("", *_EFFECTS):
+            raise ValueError(
+                f"{text!r} is no taint: KEY, KEY=VALUE, KEY:EFFECT or KEY=VALUE:EFFECT, where"
+                f" EFFECT is one of {', '.join(_EFFECTS)}"
+            )
+        return cls(key, value if equals else None, effect or None)
+
+    def matches(self, key: str, value: str, effect: str) -> bool:
+        """Tell whether a taint of the Node is this one."""
+        return key == self.key and self.value in (None, value) and self.effect in (None, effect)
+
+
+_EFFECTS: Final = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainSettings:
     """What a drain means for this node."""
@@ -41,6 +80,16 @@ class DrainSettings:
     """Whether new pods get an address and a link; they are not reachable from other nodes."""
     keep_node_addresses: bool = False
     """Whether the node addresses stay announced, marked, so that the node can be reached."""
+    annotation: bool = True
+    """Whether annotations of the Node may order a drain."""
+    taints: tuple[TaintMatch, ...] = ()
+    """Taints of the Node that order one; none by default: a cordon moves no traffic."""
+    shutdown: bool = True
+    """Whether kubelet's graceful shutdown is one."""
+    prepend: int = 0
+    """For orders from the Node that do not say it themselves."""
+    wait_s: float = DEFAULT_WAIT_S
+    """The same."""
 
 
 class Phase(StrEnum):
@@ -79,23 +128,32 @@ TRANSITIONS: Final[dict[tuple[Phase, Input], Phase]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the operator asked for."""
+    """What somebody asked for."""
 
     since: float
     """Wall time of the order, seconds since the epoch."""
     prepend: int = 0
     """How often our AS is put before the path; external peers only."""
     wait_s: float = DEFAULT_WAIT_S
-    """From the last acknowledgement of the mark to the withdrawal."""
+    """From the last acknowledgement of the mark to the withdrawal; infinite: for ever."""
+    source: Source = Source.COMMAND
+    what: str = "`podroute drain`"
+    """Who ordered it, in words."""
+
+    def is_like(self, other: Order) -> bool:
+        """Tell whether the other says the same, whenever it was given."""
+        return self == replace(other, since=self.since)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """What outlives the agent and a reboot."""
 
-    order: Order
+    order: Order | None
     withdrawn: bool = False
     """The withdrawal has begun: nothing may be announced any more."""
+    overruled: frozenset[Source] = frozenset()
+    """Whose orders `undrain --override` set aside until they are taken back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +185,9 @@ class Drain:
     def describe(self) -> str:
         """Return the phase in one sentence without changing numbers; '' for none."""
         text = _SENTENCES[self.phase]
+        if self.order is not None and self.order.source is not Source.COMMAND:
+            what = self.order.what
+            text = _DRAINED_BY.format(what) if self.phase is Phase.DRAINED else f"{text} ({what})"
         return f"{text}; {self.overdue}" if text and self.overdue else text
 
 
@@ -137,18 +198,25 @@ _SENTENCES: Final = {
     Phase.WITHDRAWING: "draining: everything is being withdrawn",
     Phase.DRAINED: "drained: nothing is announced until `podroute undrain`",
 }
+_DRAINED_BY: Final = "drained: nothing but its own addresses is announced until there is no {}"
 
 
-def kept(settings: DrainSettings, node_addresses: Iterable[Address]) -> frozenset[Prefix]:
-    """Return what a drain leaves announced."""
-    if not settings.keep_node_addresses:
+def kept(
+    settings: DrainSettings, node_addresses: Iterable[Address], order: Order | None
+) -> frozenset[Prefix]:
+    """Return what a drain leaves announced.
+
+    An order that came through the API never cuts the way by which its end would come.
+    """
+    by_api = order is not None and order.source in (Source.ANNOTATION, Source.TAINT)
+    if not settings.keep_node_addresses and not by_api:
         return frozenset()
     return frozenset(map(Prefix.from_address, node_addresses))
 
 
 def resume(stored: Stored | None, now: float) -> Drain:
     """Return where an agent begins that finds this."""
-    if stored is None:
+    if stored is None or stored.order is None:
         return Drain()
     phase = Phase.WITHDRAWING if stored.withdrawn else Phase.MARKING
     return _enter(Drain(), phase, stored.order, now)
@@ -160,8 +228,23 @@ def begin(drain: Drain, order: Order, now: float) -> Drain:
 
 
 def cancel(drain: Drain) -> Drain:
-    """Return the drain after `undrain`."""
+    """Return the drain when nobody orders one any more."""
     return Drain(phase=TRANSITIONS[drain.phase, Input.CANCEL])
+
+
+def turn(drain: Drain, order: Order | None, now: float) -> Drain:
+    """Return the drain under the order that rules now, which may be the one it is under.
+
+    One that says how as the one before does, lets the phase go on.
+    """
+    if order == drain.order:
+        return drain
+    if order is None:
+        return cancel(drain)
+    before = drain.order
+    if before is not None and (before.prepend, before.wait_s) == (order.prepend, order.wait_s):
+        return replace(drain, order=order)
+    return begin(drain, order, now)
 
 
 def advance(drain: Drain, *, acknowledged: bool, now: float) -> Drain:
@@ -182,11 +265,15 @@ def advance(drain: Drain, *, acknowledged: bool, now: float) -> Drain:
 _OVERDUE: Final = "not every peer acknowledged in time"
 
 
-def stored(drain: Drain) -> Stored | None:
-    """Return what must be on disk before the drain's phase may be acted upon."""
-    if drain.order is None:
-        return None
-    return Stored(order=drain.order, withdrawn=drain.is_withdrawn)
+def stored(drain: Drain, overruled: frozenset[Source] = frozenset()) -> Stored | None:
+    """Return what must be on disk before the drain's phase may be acted upon.
+
+    A shutdown is over with the boot.
+    """
+    order = drain.order
+    if order is None or order.source is Source.SHUTDOWN:
+        return Stored(order=None, overruled=overruled) if overruled else None
+    return Stored(order=order, withdrawn=drain.is_withdrawn, overruled=overruled)
 
 
 def _enter(drain: Drain, phase: Phase, order: Order | None, now: float) -> Drain:
@@ -199,97 +286,3 @@ def _enter(drain: Drain, phase: Phase, order: Order | None, now: float) -> Drain
         return replace(drain, order=order)
     until = now + lasts[phase] if phase in lasts else None
     return Drain(phase=phase, order=order, until=until, overdue=drain.overdue)
-
-
-class Mark(NamedTuple):
-    """Announce with GRACEFUL_SHUTDOWN."""
-
-    prefixes: tuple[Prefix, ...]
-    peers: tuple[str, ...]
-    prepend: int
-
-    def describe(self) -> str:
-        """Say it in one line."""
-        more = f", our AS prepended {self.prepend} times" if self.prepend else ""
-        return (
-            f"announce {_list(self.prefixes)} to {_list(self.peers)}"
-            f" with GRACEFUL_SHUTDOWN (65535:0){more}"
-        )
-
-
-class Await(NamedTuple):
-    """Wait for the peers' acknowledgements."""
-
-    peers: tuple[str, ...]
-
-    def describe(self) -> str:
-        """Say it in one line."""
-        return (
-            f"wait until {_list(self.peers)} acknowledged, at most {ACKNOWLEDGE_LIMIT_S:.0f} s each"
-        )
-
-
-class Wait(NamedTuple):
-    """Give traffic time to move away."""
-
-    wait_s: float
-
-    def describe(self) -> str:
-        """Say it in one line."""
-        return f"wait {self.wait_s:g} s"
-
-
-class Record(NamedTuple):
-    """Write down what outlives the agent."""
-
-    withdrawn: bool
-
-    def describe(self) -> str:
-        """Say it in one line."""
-        what = "nothing may be announced any more" if self.withdrawn else "the order"
-        return f"write down {what}, for restarts and reboots"
-
-
-class Withdraw(NamedTuple):
-    """Withdraw."""
-
-    prefixes: tuple[Prefix, ...]
-    peers: tuple[str, ...]
-
-    def describe(self) -> str:
-        """Say it in one line."""
-        return f"withdraw {_list(self.prefixes)} from {_list(self.peers)}"
-
-
-Step = Mark | Await | Wait | Record | Withdraw
-
-
-def plan(
-    drain: Drain,
-    order: Order,
-    *,
-    announced: Iterable[Prefix],
-    kept: Iterable[Prefix],
-    peers: Iterable[str],
-) -> tuple[Step, ...]:
-    """Return what an order would do from here, in order.
-
-    `kept` of what is `announced` is not withdrawn.
-    """
-    if drain.is_withdrawn:
-        return ()
-    prefixes, names = tuple(announced), tuple(peers)
-    leaving = tuple(p for p in prefixes if p not in set(kept))
-    return (
-        Record(withdrawn=False),
-        Mark(prefixes, names, order.prepend),
-        Await(names),
-        Wait(order.wait_s),
-        Record(withdrawn=True),
-        Withdraw(leaving, names),
-        Await(names),
-    )
-
-
-def _list(items: Iterable[object]) -> str:
-    return ", ".join(map(str, items)) or "nobody"

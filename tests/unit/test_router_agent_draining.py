@@ -79,7 +79,8 @@ def test_drain_outlives_the_agent_and_undrain_ends_it(store: DrainFile) -> None:
 
     again = started(store)
     assert all(config.networks == () for config in again.speaker.configured)
-    assert drain_requests.end(again.agent) == {"was": "drained", "now": "none"}
+    answer = drain_requests.end({}, lambda: again.now)(again.agent)
+    assert (answer["was"], answer["now"]) == ("drained", "none")
     again.step()
     for name in ("tor1", "tor2"):
         again.step(Sent(peer=PeerId(name), announced=(OWN, NODE)))
@@ -140,7 +141,7 @@ def test_a_damaged_file_keeps_the_node_drained_and_says_so(tmp_path: Path) -> No
     bench = started(DrainFile(tmp_path))
     assert bench.speaker.configured[-1].networks == ()
     assert "drain.json" in view.status(bench.agent, 0.0)["reasons"][1]
-    drain_requests.end(bench.agent)
+    drain_requests.end({}, lambda: bench.now)(bench.agent)
     bench.step()
     assert OWN in bench.speaker.configured[-1].networks
     assert not (tmp_path / "drain.json").exists()

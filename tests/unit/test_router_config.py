@@ -159,3 +159,13 @@ def test_the_router_id_of_an_ipv6_only_node_is_a_hash_of_its_name() -> None:
     assert load(text.replace("node: node1", "router_id: 192.0.2.1")).router_id == ip_address(
         "192.0.2.1"
     )
+
+
+def test_who_may_order_a_drain() -> None:
+    settings = load(
+        GOOD + "drain: {annotation: false, shutdown: false, taints: ['a/b:NoExecute'], wait_s: 5}\n"
+    )
+    assert not settings.drain.annotation
+    assert not settings.drain.shutdown
+    assert settings.drain.taints == (("a/b", None, "NoExecute"),)
+    assert (settings.drain.wait_s, settings.drain.prepend) == (5, 0)

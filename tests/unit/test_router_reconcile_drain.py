@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bgp.nlri import Prefix
 from router.agent.drain_file import DrainFile
-from router.reconcile import drain
+from router.reconcile import drain, drain_plan
 from router.reconcile.drain import (
     ACKNOWLEDGE_LIMIT_S,
     TRANSITIONS,
@@ -113,7 +113,7 @@ def test_the_table_leaves_out_only_what_cannot_happen() -> None:
 
 class TestPlan:
     def test_order_of_the_steps(self) -> None:
-        steps = drain.plan(
+        steps = drain_plan.plan(
             Drain(), ORDER, announced=(OWN, NODE), kept=(NODE,), peers=("tor1", "tor2")
         )
         assert [step.describe() for step in steps] == [
@@ -129,7 +129,7 @@ class TestPlan:
 
     def test_a_drained_node_has_nothing_left_to_do(self) -> None:
         state = drain.resume(Stored(order=ORDER, withdrawn=True), 0.0)
-        assert drain.plan(state, ORDER, announced=(), kept=(), peers=("tor1",)) == ()
+        assert drain_plan.plan(state, ORDER, announced=(), kept=(), peers=("tor1",)) == ()
 
 
 class TestFile:
