@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from tests.support.bfd import BfdHost
 from tests.support.bgp_fabric import OWN, THEIRS
 from tests.support.netns import Namespace
-from tests.support.unnumbered_fabric import PORT, UnnumberedFabric
+from tests.support.unnumbered_fabric import PORT, Guards, UnnumberedFabric
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
+PASSWORD_FILE = "/run/password"
 MakeUnnumbered = Callable[..., UnnumberedFabric]
 
 
@@ -21,7 +23,7 @@ MakeUnnumbered = Callable[..., UnnumberedFabric]
 def make(make_namespace: Callable[[str], Namespace]) -> Iterator[MakeUnnumbered]:
     made: list[UnnumberedFabric] = []
 
-    def build(**options: int) -> UnnumberedFabric:
+    def build(**options: Any) -> UnnumberedFabric:
         made.append(UnnumberedFabric(make_namespace, **options))
         return made[-1]
 
@@ -117,6 +119,31 @@ def test_two_links_with_the_same_two_addresses_are_told_and_one_is_used(
     fabric.set_link_local(fabric.node, "eth2", "fe80::b")
     agent.wait_established("tor2")
     fabric.wait_legs("eth1", "eth2")
+
+
+@pytest.mark.parametrize(
+    "guards",
+    [
+        pytest.param(Guards(password="word"), id="password"),
+        pytest.param(Guards(ttl_security=True), id="ttl"),
+    ],
+)
+def test_sessions_are_guarded_as_those_between_other_addresses(
+    make: MakeUnnumbered, guards: Guards
+) -> None:
+    fabric = make(guards=guards)
+    for tor in fabric.tors:
+        fabric.set_link_local(tor, PORT, "fe80::1")
+    fabric.node.run(["tee", PASSWORD_FILE], input=guards.password)
+    option = {"password_file": PASSWORD_FILE} if guards.password else {"ttl_security": True}
+    agent = fabric.start(peers=fabric.document(**option)["peers"])
+    agent.wait_established("tor1", "tor2")
+    fabric.wait_legs("eth1", "eth2")
+
+    # The control: without what they demand, no ToR has us.
+    agent.write(fabric.document())
+    for name in ("tor1", "tor2"):
+        agent.wait_status(f"{name} is not established: ", deadline_s=30)
 
 
 @pytest.mark.slow

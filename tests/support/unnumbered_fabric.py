@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tests.support.agent_host import AgentHost, Document
@@ -21,7 +22,17 @@ from tests.support.wait import wait_until
 PORT = "node"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guards:
+    """What the ToRs demand of a session."""
+
+    password: str = ""
+    ttl_security: bool = False
+
+
 class _UnnumberedFrr(Frr):
+    guards = Guards()
+
     def _render(self) -> str:
         lines = [
             "log timestamp precision 3",
@@ -36,6 +47,12 @@ class _UnnumberedFrr(Frr):
             f" neighbor {PORT} timers 3 9",
             f" neighbor {PORT} timers connect 1",
             f" neighbor {PORT} advertisement-interval 0",
+            *(
+                [f" neighbor {PORT} password {self.guards.password}"]
+                if self.guards.password
+                else []
+            ),
+            *([f" neighbor {PORT} ttl-security hops 1"] if self.guards.ttl_security else []),
         ]
         for neighbor in self._config.neighbors:
             if neighbor.bfd_interval_ms:
@@ -48,6 +65,7 @@ class _UnnumberedFrr(Frr):
 
 class _UnnumberedBird(Bird):
     extended = True
+    guards = Guards()
 
     def _render(self) -> str:
         four, six = self._config.networks
@@ -64,6 +82,8 @@ class _UnnumberedBird(Bird):
                 f"protocol static {{ ipv6; route {six} blackhole; }}",
                 f"protocol bgp n0 {{ local as {self._config.asn};"
                 f' neighbor range fe80::/10 as {NODE_ASN}; interface "{PORT}"; dynamic name "dyn";',
+                f'  password "{self.guards.password}";' if self.guards.password else "",
+                "  ttl security yes;" if self.guards.ttl_security else "",
                 f"  hold time 9; ipv4 {{ import all; export all; extended next hop {extended}; }};",
                 "  ipv6 { import all; export all; }; }",
             )
@@ -74,7 +94,11 @@ class UnnumberedFabric:
     """See above; `close` ends the agent."""
 
     def __init__(
-        self, make_namespace: Callable[[str], Namespace], *, bfd_interval_ms: int | None = None
+        self,
+        make_namespace: Callable[[str], Namespace],
+        *,
+        bfd_interval_ms: int | None = None,
+        guards: Guards | None = None,
     ) -> None:
         """Join the namespaces; nothing runs yet."""
         self.node = make_namespace("node")
@@ -87,6 +111,7 @@ class UnnumberedFabric:
             join(self.node, f"eth{number}", tor, PORT)
         self.frr = _UnnumberedFrr(self.tors[0], self._config(1))
         self.bird = _UnnumberedBird(self.tors[1], self._config(2))
+        self.frr.guards = self.bird.guards = guards or Guards()
         self.agent: AgentHost | None = None
 
     def _config(self, number: int) -> RouterConfig:
