@@ -7,10 +7,9 @@ in: `at` is wall time in seconds since the epoch.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from bgp.errors import BgpError
 from bgp.event import (
@@ -27,8 +26,13 @@ from bgp.event import (
     Updated,
 )
 from bgp.nlri import Prefix
-from bgp.notification import name_notification
 from bgp.peer import PeerId
+from bgp.session_words import (
+    ending_reason,
+    ending_text,
+    named_notification,
+    notification_text,
+)
 
 
 class State(StrEnum):
@@ -92,6 +96,13 @@ class TransitionError(BgpError):
         return f"peer {self.peer}: input {self.given} in state {self.state}"
 
 
+class Told(NamedTuple):
+    """A NOTIFICATION in words, and when it was sent or received (wall time)."""
+
+    text: str
+    at: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """Everything to know about the session with one peer; replaced, never changed."""
@@ -115,6 +126,10 @@ class Session:
     """Why the last attempt since then failed; "" once a session is established."""
     notification: str = ""
     """Of the session now ending; becomes `last_down`."""
+    last_sent: Told | None = None
+    """The last NOTIFICATION that we sent to the peer."""
+    last_received: Told | None = None
+    """The last one that the peer sent."""
     end_of_rib_received: frozenset[int] = frozenset()
     end_of_rib_sent: frozenset[int] = frozenset()
     announced: frozenset[Prefix] = field(default=frozenset(), repr=False)
@@ -181,9 +196,13 @@ def advance(session: Session, event: PeerEvent, at: float) -> Session:
         case SessionUp():
             return _move(session, Input.UP, at)
         case Notified():
-            return replace(_move(session, Input.NOTIFIED, at), notification=_describe(event))
+            notified = replace(_move(session, Input.NOTIFIED, at), notification=ending_text(event))
+            return _note(notified, event.direction, notification_text(event), at)
         case SessionDown():
-            return _move(session, Input.DOWN, at, _reason(session, event.reason))
+            has_open = session.remote is not None
+            why = session.notification or ending_reason(event.reason, has_open=has_open)
+            ended = _move(session, Input.DOWN, at, why)
+            return ended if session.notification else _note_ending(ended, event.reason, at)
         case EndOfRib() | Sent() | Updated() | Refreshed():
             return _exchange(_move(session, Input.MESSAGE, at), event)
     assert_never(event)
@@ -196,7 +215,7 @@ def families_kept(session: Session, event: SessionDown) -> frozenset[int]:
     received (a planned end), means that the peer's routes are gone. Without the N bit of RFC 8538
     there is no exception.
     """
-    if not session.is_established or session.notification or _NOTIFICATION.fullmatch(event.reason):
+    if not session.is_established or session.notification or named_notification(event.reason):
         return frozenset()
     return session.restart_families
 
@@ -248,33 +267,14 @@ def _sent(session: Session, event: Sent) -> Session:
     return session
 
 
-def _describe(event: Notified) -> str:
-    name = name_notification(event.code, event.subcode)
-    text = f': "{event.text}"' if event.text else ""
-    return f"{name} ({event.code}/{event.subcode}), {event.direction}{text}"
+def _note(session: Session, direction: Direction, text: str, at: float) -> Session:
+    told = Told(text, at)
+    if direction is Direction.SENT:
+        return replace(session, last_sent=told)
+    return replace(session, last_received=told)
 
 
-def _reason(session: Session, given: str) -> str:
-    if session.notification:
-        return session.notification
-    match = _NOTIFICATION.fullmatch(given)
-    if match:
-        direction, code, subcode = match.groups()
-        return f"{name_notification(int(code), int(subcode))} ({code}/{subcode}), {direction}"
-    if given == "closing connection" and session.remote is None:
-        return NO_OPEN
-    return _PHRASES.get(given, given or "the speaker gave no reason")
-
-
-NO_OPEN = "refused, not answered, or closed by the peer before its OPEN"
-"""ExaBGP does not tell these apart."""
-
-# What ExaBGP 5.0.15 says (reactor/peer.py), and our words for it.
-_NOTIFICATION = re.compile(r"notification (sent|received) \((\d{1,3}),(\d{1,3})\)")
-_PHRASES = {
-    "closing connection": "peer closed the connection",
-    "stop, message [removed]": "removed from the configuration",
-    "graceful restarted negotiated, closing without sending any notification": (
-        "closed by us without a NOTIFICATION, so that graceful restart applies"
-    ),
-}
+def _note_ending(session: Session, reason: str, at: float) -> Session:
+    """Note the NOTIFICATION that ExaBGP names only as the reason of an end, if it does."""
+    told = named_notification(reason)
+    return session if told is None else _note(session, *told, at)

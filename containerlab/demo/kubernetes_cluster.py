@@ -37,6 +37,7 @@ from containerlab.runtime.podspec import tolerates
 BASE: Final = ROOT / "deploy/kustomize/base"
 IMAGE: Final = "localhost/podroute:dev"
 NAMESPACE: Final = "podroute"
+CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ASN_LABEL: Final = "example.com/asn"
 TAINT: Final = {"key": "podroute.dev/not-ready", "effect": "NoSchedule"}
 NOT_READY: Final = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
@@ -86,7 +87,10 @@ class Cluster(Fabric):
     # --- the control plane ----------------------------------------------------------------------
 
     def apply_manifests(self) -> None:
-        """Create namespace and configuration; what RBAC says is checked by a test instead."""
+        """Create resources, namespace and configuration; RBAC is checked by a test instead."""
+        for each in self.manifests:
+            if each["kind"] == "CustomResourceDefinition":
+                self.api.request("POST", CRDS, each)
         self.api.request("POST", "/api/v1/namespaces", one(self.manifests, "Namespace", NAMESPACE))
         config_maps = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
         shipped = one(self.manifests, "ConfigMap", "podroute")

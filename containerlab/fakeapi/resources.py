@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -19,6 +19,8 @@ class Resource:
     """Whether it has the status subresource: then each of the two doors writes its half only."""
     fields: frozenset[str] = frozenset()
     """Field selectors beyond metadata.name and metadata.namespace."""
+    schema: dict[str, Any] | None = field(default=None, hash=False, compare=False)
+    """Structural schema of a custom resource."""
 
     @property
     def api_version(self) -> str:

@@ -119,7 +119,17 @@ class FakeApi:
     def put(self, plural: str, found: Object, *, namespace: str = "") -> Object:
         """Create an object, status included, past all doors."""
         resource = next(r for r in self.service.resources if r.plural == plural)
-        return self.service.store.create(resource, namespace, found)
+        if resource.schema is None and plural != "customresourcedefinitions":
+            return self.service.store.create(resource, namespace, found)
+        asked = Asked(
+            verb="create",
+            resource=resource,
+            namespace=namespace,
+            name="",
+            status=False,
+            query={"fieldValidation": "Strict"},
+        )
+        return self.service.answer(asked, found, "")[1]
 
     def get(self, plural: str, name: str, *, namespace: str = "") -> Object:
         """Return an object."""
@@ -145,7 +155,15 @@ class FakeApi:
     def delete(self, plural: str, name: str, *, namespace: str = "") -> None:
         """Delete an object."""
         resource = next(r for r in self.service.resources if r.plural == plural)
-        self.service.store.delete(resource, (namespace, name), {})
+        asked = Asked(
+            verb="delete",
+            resource=resource,
+            namespace=namespace,
+            name=name,
+            status=False,
+            query={},
+        )
+        self.service.answer(asked, None, "")
 
     # --- log ------------------------------------------------------------------------------------
 

@@ -15,8 +15,10 @@ from containerlab.fakeapi.request import Asked
 from containerlab.fakeapi.resources import BUILT_IN, ApiError, Resource, bad_request
 from containerlab.fakeapi.selector import Match, field_match, label_match
 from containerlab.fakeapi.store import Change, Object, Store, shown
+from containerlab.fakeapi.structural import admit, check_definition, refuse
 
 _POLL_S = 0.05
+_STRATEGIC = "application/strategic-merge-patch+json"
 _WATCH_S = 1800.0
 
 
@@ -43,23 +45,53 @@ class Service:
         if asked.verb == "create":
             return 201, self._create(asked, body)
         if asked.verb == "update":
-            return 200, self._write(asked, lambda _: _object(body))
+            return 200, self._write(asked, lambda _: _admitted(asked, _object(body)))
         if asked.verb == "patch":
+            if asked.resource.schema and content_type.startswith(_STRATEGIC):
+                raise ApiError(
+                    415,
+                    "UnsupportedMediaType",
+                    f"strategic merge patches are not supported for {asked.resource.kind}",
+                )
             kind = asked.resource.kind
             return 200, self._write(
-                asked, lambda found: apply_patch(content_type, found, body, kind)
+                asked,
+                lambda found: _admitted(asked, apply_patch(content_type, found, body, kind)),
             )
         if asked.verb == "delete" and asked.name:
             conditions = (body or {}).get("preconditions") or {}
             key = (asked.namespace, asked.name)
-            return 200, self.store.delete(asked.resource, key, conditions)
+            gone = self.store.delete(asked.resource, key, conditions)
+            self._collect(gone)
+            return 200, gone
         raise ApiError(405, "MethodNotAllowed", f"{asked.verb} is not supported here")
 
     def _create(self, asked: Asked, body: Any) -> Object:
-        made = self.store.create(asked.resource, asked.namespace, _object(body))
+        given = _admitted(asked, _object(body))
+        if asked.resource.schema and asked.resource.status:
+            given.pop("status", None)
+        if asked.resource.plural == "customresourcedefinitions":
+            check_definition(given)
+        made = self.store.create(asked.resource, asked.namespace, given)
         if asked.resource.plural == "customresourcedefinitions":
             self.resources += _defined(made)
         return made
+
+    def _collect(self, gone: Object) -> None:
+        """Do what garbage collection does: delete what only the object owned; a CRD's objects."""
+        if gone["metadata"].get("deletionTimestamp"):
+            return
+        for resource, found in self.store.owned(gone["metadata"]["uid"], self.resources):
+            metadata = found["metadata"]
+            key = (metadata.get("namespace", ""), metadata["name"])
+            self._collect(self.store.delete(resource, key, {}))
+        if gone["kind"] == "CustomResourceDefinition":
+            for resource in _defined(gone):
+                for found in self.store.listed(resource, "")[1]:
+                    metadata = found["metadata"]
+                    key = (metadata.get("namespace", ""), metadata["name"])
+                    self.store.delete(resource, key, {})
+                self.resources.remove(resource)
 
     def _write(self, asked: Asked, make: Callable[[Object], Object]) -> Object:
         key = (asked.namespace, asked.name)
@@ -177,6 +209,16 @@ def _event(kind: str, found: Object) -> Object:
     return {"type": kind, "object": found}
 
 
+def _admitted(asked: Asked, given: Object) -> Object:
+    """Return what a custom resource is stored as. Raises ApiError."""
+    schema = asked.resource.schema
+    if schema is None:
+        return given
+    kept = admit(schema, given, strict=asked.query.get("fieldValidation") == "Strict")
+    refuse(schema, kept, asked.resource.kind)
+    return kept
+
+
 def _object(body: Any) -> Object:
     if not isinstance(body, dict):
         raise bad_request("the body is not an object")
@@ -193,6 +235,7 @@ def _defined(crd: Object) -> list[Resource]:
             kind=spec["names"]["kind"],
             namespaced=spec["scope"] == "Namespaced",
             status="status" in (version.get("subresources") or {}),
+            schema=(version.get("schema") or {}).get("openAPIV3Schema"),
         )
         for version in spec["versions"]
         if version.get("served", True)

@@ -132,6 +132,16 @@ class Store:
             self._put(resource, key, before, None)
             return self._shown(resource, before)
 
+    def owned(self, uid: str, resources: list[Resource]) -> list[tuple[Resource, Object]]:
+        """Return the objects whose only owner has this uid."""
+        with self.changed:
+            return [
+                (resource, self._shown(resource, found))
+                for resource in resources
+                for found in self._table(resource).values()
+                if [o.get("uid") for o in found["metadata"].get("ownerReferences") or ()] == [uid]
+            ]
+
     def compact(self) -> None:
         """Forget the history, as etcd does every five minutes."""
         with self.changed:

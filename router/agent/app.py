@@ -25,6 +25,7 @@ from router.agent.lock import agent_lock
 from router.agent.memory import spare_the_collector
 from router.agent.metrics_door import MetricsDoor
 from router.agent.node_file import NodeFile
+from router.agent.report import Looking, node_report, waiting_report
 from router.agent.requests import Inbox, Wake
 from router.agent.service_file import ServiceFile
 from router.agent.shells import Shells
@@ -116,7 +117,7 @@ def run_router(options: Options) -> int:
             stack.callback(HealthServer(options.health, control.probes()).close)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: control.end())
-        settings = _first_settings(source, links, control)
+        settings = _first_settings(source, links, control, cluster)
         if settings is None:
             control.answer_stop()
             return 0
@@ -184,7 +185,7 @@ def _open_cluster(options: Options, wake: Wake, stack: contextlib.ExitStack) -> 
 
 
 def _first_settings(
-    source: SettingsSource, links: LinkTable, control: Control
+    source: SettingsSource, links: LinkTable, control: Control, cluster: Cluster | None
 ) -> AgentSettings | None:
     """Wait for settings, telling why there are none; None if told to stop meanwhile."""
     told = ""
@@ -196,17 +197,23 @@ def _first_settings(
         if reason != told:
             _log.warning("waiting for a configuration", extra={"reason": reason})
             told = reason
+        if cluster is not None and source.problem:
+            cluster.want_report(waiting_report(source.node_name, source.problem))
         control.turn(_WAIT_S)
     return None
 
 
-def _tell_cluster(cluster: Cluster, agent: RouteAgent, before: State) -> None:
-    """Put the verdict on the Node; an Event when it turns."""
+def _tell_cluster(cluster: Cluster, agent: RouteAgent, before: State, looking: Looking) -> None:
+    """Put the verdict on the Node, all the rest in BGPNodeStatus; an Event when it turns."""
     from router.kube.event import Note  # noqa: PLC0415
 
     verdict = agent.verdict
     cluster.want_status(verdict, agent.settings.status)
     cluster.want_services(agent.settings.services.is_wanted)
+    if not agent.settings.status.report:
+        cluster.want_report(None)
+    elif report := looking.look(lambda: node_report(agent, time.monotonic(), time.time())):
+        cluster.want_report(report)
     if verdict.state is not before and State.RESUMING not in (verdict.state, before):
         cluster.tell(Note(verdict.reason.value, verdict.text, warning=not verdict.is_ready))
 
@@ -227,6 +234,7 @@ def _loop(
     cluster: Cluster | None,
 ) -> None:
     told = ""
+    looking = Looking(time.monotonic)
     while not control.ended:
         discovered = agent.discovered
         settings = source.take(agent.gateways, discovered)
@@ -247,7 +255,7 @@ def _loop(
             agent.serving.services, agent.node = view.services, view.node
         pause_s = agent.step()
         if cluster is not None:
-            _tell_cluster(cluster, agent, before)
+            _tell_cluster(cluster, agent, before, looking)
         # What the step has just seen of a link need not wait for the next event.
         control.turn(pause_s if agent.discovered == discovered else 0.0)
         if control.withdraw_until is not None:

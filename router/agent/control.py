@@ -21,6 +21,7 @@ from router.agent.health import Answer, Probe
 from router.agent.metrics import render
 from router.agent.requests import Inbox, Wake
 from router.agent.source import ClusterShell, SettingsSource
+from router.agent.view_api import api
 from router.agent.why import Pods, Subject, why
 
 _ASK_S: Final = 10.0
@@ -170,7 +171,7 @@ class Control:
     def _status(self, agent: RouteAgent) -> Mapping[str, Any]:
         answer = view.status(agent, time.monotonic())
         answer["drain"] = drain_requests.view(agent)
-        answer["api"] = view.api(self._cluster.take()) if self._cluster is not None else None
+        answer["api"] = api(self._cluster.take()) if self._cluster is not None else None
         return answer
 
     def _why(self, query: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from bgp.peer import PeerSettings
 from bgp.policy import AS_LOOP
-from bgp.session import NO_OPEN, Session
+from bgp.session import Session
+from bgp.session_words import NO_OPEN
 from router.agent.core import RouteAgent
 from router.agent.holds import describe
 from router.reconcile.findings import looped

@@ -58,6 +58,12 @@ class SettingsSource:
         self.waiting = ""
         """What has to come before there can be settings; '' if nothing."""
 
+    @property
+    def node_name(self) -> str:
+        """Name of the node, as far as it is known without a document."""
+        node = self._cluster.take().node.value if self._cluster is not None else None
+        return node.name if node is not None else self._host_name
+
     def take(
         self, gateways: tuple[Address, ...], discovered: tuple[Discovered, ...] = ()
     ) -> AgentSettings | None:

@@ -13,12 +13,11 @@ from typing import Any, Final
 from bgp.nlri import IPV4, Prefix
 from bgp.path import Path
 from bgp.peer import PeerSettings
-from bgp.session import Session, State
+from bgp.session import Session, State, Told
 from router.agent.complaints import complaints
 from router.agent.core import RouteAgent
 from router.agent.holds import describe
 from router.config.settings import WaitingPeer
-from router.kube.view import ClusterView
 
 Json = dict[str, Any]
 FAMILY_NAMES: Final = {IPV4: "ipv4 unicast", 6: "ipv6 unicast"}
@@ -73,17 +72,6 @@ def status(agent: RouteAgent, now: float) -> Json:
         ),
         "uplinks": list(agent.uplinks),
         "steps": agent.steps.as_json(),
-    }
-
-
-def api(view: ClusterView) -> Json:
-    """Return how we stand with the API server."""
-    return {
-        "connected": view.connected,
-        "problem": view.problem or None,
-        "status_problem": view.status_problem or None,
-        "requests": view.requests,
-        "failures": view.failures,
     }
 
 
@@ -154,6 +142,7 @@ def _peer(agent: RouteAgent, settings: PeerSettings, session: Session, at: float
         "for_s": round(max(0.0, at - session.since), 1),
         "router_id": remote.router_id if remote else None,
         "hold_time_s": session.hold_time_s or settings.hold_time_s,
+        "keepalive_s": (session.hold_time_s or settings.hold_time_s) // 3,
         "graceful_restart_s": {
             "local": settings.graceful_restart_s,
             "remote": remote.restart_time_s if remote else None,
@@ -169,7 +158,15 @@ def _peer(agent: RouteAgent, settings: PeerSettings, session: Session, at: float
         if session.last_down_at is None
         else round(max(0.0, at - session.last_down_at), 1),
         "times_down": session.times_down,
+        "last_notification": {
+            "sent": _told(session.last_sent),
+            "received": _told(session.last_received),
+        },
     }
+
+
+def _told(told: Told | None) -> Json | None:
+    return None if told is None else {"text": told.text, "at": time_text(told.at)}
 
 
 def _state(settings: PeerSettings, session: Session) -> str:

@@ -46,7 +46,9 @@ def add_uninstall(commands: Commands[argparse.ArgumentParser]) -> None:
         "--all-pods", action="store_true", help="remove the links of living pods too"
     )
     uninstall.add_argument(
-        "--kubernetes", action="store_true", help="also take condition and taint off our Node"
+        "--kubernetes",
+        action="store_true",
+        help="also take condition, taint and BGPNodeStatus off our Node",
     )
     uninstall.add_argument("--node", metavar="NAME", help="default: $PODROUTE_NODE, else host name")
     uninstall.add_argument("--api", default="", metavar="URL", help="address of the API server")

@@ -114,6 +114,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         status=StatusSettings(
             condition=readiness.value("set_condition", words.boolean, True),
             taint=readiness.value("set_taint", words.boolean, True),
+            report=readiness.value("write_status", words.boolean, True),
         ),
         waiting=tuple(reader.waiting),
         place=_place(fib),

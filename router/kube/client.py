@@ -28,6 +28,7 @@ from router.kube.errors import KubeError, MalformedError, RefusedError, Unreacha
 
 JSON: Final = "application/json"
 JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 _CONNECT_S: Final = 10.0
 _MAX_ERROR_BYTES: Final = 65536

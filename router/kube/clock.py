@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,3 +34,13 @@ class Clock:
     async def _sleep(self, longest_s: float) -> bool:
         await self.sleep(longest_s)
         return True
+
+
+def wall_time() -> str:
+    """Return the time in RFC 3339, UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def precise_wall_time() -> str:
+    """Return the same with microseconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -12,21 +12,22 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from router.kube import convert
 from router.kube.client import Client
-from router.kube.clock import Clock
+from router.kube.clock import Clock, precise_wall_time, wall_time
 from router.kube.errors import MalformedError
 from router.kube.event import EventWriter, Note
 from router.kube.memory import MemoryFile, Remembered
 from router.kube.node_status import NodeStatusWriter
 from router.kube.secret import SecretReader
 from router.kube.services import ServiceFollower
+from router.kube.status_object import StatusObjectWriter
 from router.kube.view import ClusterSettings, ClusterView, recalled
 from router.kube.watch import Following, Health, Target, Watch
 from router.model.node import Observed, Presence, SecretRef
+from router.reconcile.node_report import Report
 from router.reconcile.node_status import StatusSettings
 from router.reconcile.readiness import Verdict
 
@@ -55,6 +56,7 @@ class Cluster:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._writer: NodeStatusWriter | None = None
+        self._reporter: StatusObjectWriter | None = None
         self._events: EventWriter | None = None
         self._secrets: SecretReader | None = None
         self._services: ServiceFollower | None = None
@@ -75,6 +77,11 @@ class Cluster:
         """Make the Node say this; call it whenever you like, differences alone are written."""
         if self._writer is not None:
             self._post(self._writer.want, verdict, settings)
+
+    def want_report(self, report: Report | None) -> None:
+        """Make our BGPNodeStatus say this, in due time; None writes none."""
+        if self._reporter is not None:
+            self._post(self._reporter.want, report)
 
     def want_secrets(self, refs: frozenset[SecretRef]) -> None:
         """Keep these keys of Secrets at hand."""
@@ -119,10 +126,20 @@ class Cluster:
             name=settings.node,
             pace=settings.pace,
             clock=clock,
-            wall=_now,
+            wall=wall_time,
             told=self._publish,
         )
-        self._events = EventWriter(api=client, pace=settings.pace, clock=clock, wall=_now_precise)
+        self._reporter = StatusObjectWriter(
+            api=client,
+            name=settings.node,
+            pace=settings.pace,
+            clock=clock,
+            wall=wall_time,
+            told=self._publish,
+        )
+        self._events = EventWriter(
+            api=client, pace=settings.pace, clock=clock, wall=precise_wall_time
+        )
         self._secrets = SecretReader(
             api=client,
             namespace=settings.namespace,
@@ -165,6 +182,7 @@ class Cluster:
         }
         parts |= {
             "node status": self._writer.follow,
+            "status object": self._reporter.follow,
             "events": self._events.follow,
             "secrets": self._secrets.follow,
             "services": self._services.follow,
@@ -204,6 +222,8 @@ class Cluster:
         if self._writer is not None and self._events is not None:
             self._writer.see(present)
             self._events.see(present)
+        if self._reporter is not None:
+            self._reporter.see(present)
         self._publish(node=observed)
 
     def _config_map_changed(self, raw: Mapping[str, Any] | None) -> None:
@@ -244,6 +264,8 @@ class Cluster:
     def _health_changed(self) -> None:
         if self._writer is not None:
             self._writer.connect(self._watches["node"].health.connected)
+        if self._reporter is not None:
+            self._reporter.connect(self._watches["node"].health.connected)
         self._publish()
 
     def _remember(self, remembered: Remembered) -> None:
@@ -265,7 +287,10 @@ class Cluster:
             self._view,
             connected=bool(healths) and not lost,
             problem="; ".join(dict.fromkeys([*lost, *self._problems.values()])),
-            status_problem=self._writer.problem if self._writer is not None else "",
+            status_problem="; ".join(
+                each.problem for each in (self._writer, self._reporter) if each and each.problem
+            ),
+            status_writes=self._reporter.writes if self._reporter is not None else 0,
             requests=sum(health.requests for health in healths),
             failures=sum(health.failures for health in healths),
             **changes,
@@ -273,11 +298,3 @@ class Cluster:
         if view != self._view:
             self._view = view
             self._wake()
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _now_precise() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -8,6 +8,7 @@ from typing import Final
 from router.kube.client import JSON_PATCH, STRATEGIC_PATCH, Api, Call, Client
 from router.kube.convert import node_view
 from router.kube.errors import KubeError, RefusedError
+from router.kube.status_object import STATUSES
 from router.kube.view import ClusterSettings
 from router.reconcile.node_status import Patch, plan_status_removal
 
@@ -19,7 +20,7 @@ _NOT_FOUND: Final = 404
 
 
 def take_back(settings: ClusterSettings) -> tuple[str, ...]:
-    """Remove our condition and our taint; return one line for each. Raises KubeError.
+    """Remove our condition, taint and BGPNodeStatus; return one line for each. Raises KubeError.
 
     A Node that is gone has nothing of ours.
     """
@@ -29,9 +30,22 @@ def take_back(settings: ClusterSettings) -> tuple[str, ...]:
 async def _take_back(settings: ClusterSettings) -> tuple[str, ...]:
     client = Client(settings.access)
     try:
-        return await remove_traces(client, settings.node, timeout_s=settings.pace.request_s)
+        timeout_s = settings.pace.request_s
+        traces = await remove_traces(client, settings.node, timeout_s=timeout_s)
+        return (*traces, *await remove_status(client, settings.node, timeout_s=timeout_s))
     finally:
         await client.close()
+
+
+async def remove_status(api: Api, node: str, *, timeout_s: float) -> tuple[str, ...]:
+    """Delete our BGPNodeStatus; it, or the whole resource, may not be there. Raises KubeError."""
+    try:
+        await api.request(Call(method="DELETE", path=f"{STATUSES}/{node}"), timeout_s)
+    except RefusedError as error:
+        if error.status == _NOT_FOUND:
+            return ()
+        raise
+    return (f"delete BGPNodeStatus {node}",)
 
 
 async def remove_traces(api: Api, node: str, *, timeout_s: float) -> tuple[str, ...]:

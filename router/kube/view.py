@@ -49,6 +49,8 @@ class ClusterView:
     """Why not, or what of the API's answers cannot be used."""
     status_problem: str = ""
     """Why the Node does not say what it shall."""
+    status_writes: int = 0
+    """How many requests wrote BGPNodeStatus since the start."""
     requests: int = 0
     """How many requests the watches have sent since the start."""
     failures: int = 0

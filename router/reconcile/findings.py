@@ -11,7 +11,8 @@ from bgp.nlri import IPV4, Prefix
 from bgp.peer import PeerId, PeerSettings
 from bgp.policy import AS_LOOP
 from bgp.rib import Rib
-from bgp.session import NO_OPEN, Session, State
+from bgp.session import Session, State
+from bgp.session_words import NO_OPEN
 from router.model.link import Links
 
 _SILENT: Final = "no answer"

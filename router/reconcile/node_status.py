@@ -30,6 +30,8 @@ class StatusSettings:
 
     condition: bool = True
     taint: bool = True
+    report: bool = True
+    """The object BGPNodeStatus, where there is such a resource."""
 
 
 class Patch(StrEnum):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from router.kube.access import Access
 from router.kube.client import JSON, Call, Client
@@ -14,6 +14,7 @@ from router.kube.convert import WatchEvent, parse_watch_line
 from router.kube.errors import RefusedError
 
 TIMEOUT_S = 20.0
+T = TypeVar("T")
 
 
 class ContractApi:
@@ -65,6 +66,10 @@ class ContractApi:
             query=tuple((query or {}).items()),
         )
         return self._runner.run(self._client.request(call, TIMEOUT_S))
+
+    def run(self, ask: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+        """Let other code ask with our client. Raises what it raises."""
+        return self._runner.run(ask(self._client))
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         return self.ask("GET", path, query=query)

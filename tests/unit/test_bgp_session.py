@@ -200,3 +200,31 @@ def test_every_pair_moves_or_is_an_error() -> None:
 )
 def test_names(code: int, subcode: int, name: str) -> None:
     assert name_notification(code, subcode) == name
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_the_last_notification_of_each_direction_outlives_the_session(
+    direction: Direction,
+) -> None:
+    session = NEW
+    events: list[PeerEvent] = [
+        Connected(peer=PEER),
+        Notified(peer=PEER, direction=direction, code=6, subcode=2, text="bye"),
+        SessionDown(peer=PEER, reason="closing connection"),
+        Connected(peer=PEER),
+    ]
+    session = start(session, 1.0)
+    for at, event in enumerate(events, start=2):
+        session = advance(session, event, float(at))
+    told = {Direction.SENT: session.last_sent, Direction.RECEIVED: session.last_received}
+    assert told.pop(direction) == (f'{name_notification(6, 2)} (6/2): "bye"', 3.0)
+    assert list(told.values()) == [None]
+
+
+def test_a_notification_that_is_named_only_as_the_reason_is_noted_too() -> None:
+    session = start(NEW, 1.0)
+    session = advance(session, Connected(peer=PEER), 2.0)
+    ended = SessionDown(peer=PEER, reason="notification sent (4,0)")
+    session = advance(session, ended, 3.0)
+    assert session.last_sent == (f"{name_notification(4, 0)} (4/0)", 3.0)
+    assert session.last_received is None

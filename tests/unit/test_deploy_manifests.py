@@ -196,11 +196,16 @@ def test_rbac_is_what_the_agent_asks_for_and_nothing_else() -> None:
         ("secrets", "get"),
         *(("services", verb) for verb in ("get", "list", "watch")),
         *(("endpointslices", verb) for verb in ("get", "list", "watch")),
+        *(("bgpnodestatuses", verb) for verb in ("get", "create", "patch", "delete")),
+        ("bgpnodestatuses/status", "patch"),
     }
     everywhere = {
         r for rule in one(BASE, "ClusterRole", "podroute")["rules"] for r in rule["resources"]
     }
-    assert everywhere == {"nodes", "nodes/status", "events", "services", "endpointslices"}
+    assert everywhere == {
+        *("nodes", "nodes/status", "events", "services", "endpointslices"),
+        *("bgpnodestatuses", "bgpnodestatuses/status"),
+    }
 
 
 def test_another_node_than_its_own_is_refused() -> None:
@@ -212,6 +217,16 @@ def test_another_node_than_its_own_is_refused() -> None:
     assert "authentication.kubernetes.io/node-name" in policy["validations"][0]["expression"]
     binding = one(BASE, "ValidatingAdmissionPolicyBinding", "podroute-own-node-only")["spec"]
     assert binding == {"policyName": "podroute-own-node-only", "validationActions": ["Deny"]}
+
+
+def test_another_status_than_its_own_is_refused() -> None:
+    policy = one(BASE, "ValidatingAdmissionPolicy", "podroute-own-status-only")["spec"]
+    (rule,) = policy["matchConstraints"]["resourceRules"]
+    assert rule["resources"] == ["bgpnodestatuses", "bgpnodestatuses/status"]
+    assert rule["operations"] == ["CREATE", "UPDATE", "DELETE"]
+    assert "authentication.kubernetes.io/node-name" in policy["validations"][0]["expression"]
+    binding = one(BASE, "ValidatingAdmissionPolicyBinding", "podroute-own-status-only")["spec"]
+    assert binding == {"policyName": "podroute-own-status-only", "validationActions": ["Deny"]}
 
 
 def test_the_shipped_configuration_is_valid_once_it_names_peers() -> None:

@@ -1,0 +1,165 @@
+"""What the agent relies on of custom resources; as in test_contract_api.py.
+
+On a real API server the CRDs of deploy/kustomize/base are installed if they are not there, and
+stay.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from router.config.crd import definitions
+from router.kube.client import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
+from router.kube.errors import RefusedError
+from router.kube.farewell import remove_status
+from router.kube.status_object import STATUSES
+from router.reconcile.node_report import Report, Said
+from tests.support.contract_api import ContractApi
+from tests.support.wait import NotYetError, wait_until
+
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+AT = "2026-01-02T03:04:05Z"
+REPORT = Report(
+    status={
+        "node": "n",
+        "sessions": [{"name": "tor1", "state": "established", "remote_asn": 65101}],
+        "reasons": [],
+    },
+    conditions=(Said("Ready", "True", "PodrouteReady"),),
+)
+
+
+def install(contract: ContractApi) -> None:
+    """Make our resources known, and wait until the API server serves them."""
+    for crd in definitions():
+        try:
+            contract.post(CRDS, crd)
+        except RefusedError as error:
+            if error.status != 409:
+                raise
+
+        def is_served(plural: str = crd["spec"]["names"]["plural"]) -> bool:
+            try:
+                contract.get(f"/apis/podroute.dev/v1alpha1/{plural}")
+            except RefusedError as error:
+                raise NotYetError(str(error)) from None
+            return True
+
+        wait_until(is_served, deadline_s=30, what="the resource is served")
+
+
+def owned_status(contract: ContractApi) -> str:
+    """Make a Node and its BGPNodeStatus; return their name."""
+    name = f"podroute-contract-{uuid.uuid4().hex[:8]}"
+    uid = contract.make_node(name)["metadata"]["uid"]
+    owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}
+    made = contract.post(
+        STATUSES,
+        {
+            "apiVersion": "podroute.dev/v1alpha1",
+            "kind": "BGPNodeStatus",
+            "metadata": {"name": name, "ownerReferences": [owner]},
+            "status": {"node": "dropped"},
+        },
+    )
+    assert "status" not in made
+    assert made["metadata"]["ownerReferences"] == [owner]
+    return name
+
+
+def write_status(contract: ContractApi, name: str, status: Any) -> dict[str, Any]:
+    patch = [{"op": "add", "path": "/status", "value": status}]
+    return contract.ask("PATCH", f"{STATUSES}/{name}/status", patch, content_type=JSON_PATCH)
+
+
+def refused(contract: ContractApi, status: int, method: str, path: str, **rest: Any) -> str:
+    with pytest.raises(RefusedError) as caught:
+        contract.ask(method, path, **rest)
+    assert caught.value.status == status, caught.value
+    return caught.value.message
+
+
+def test_a_resource_that_is_not_installed_is_not_found(contract: ContractApi) -> None:
+    nowhere = "/apis/podroute.dev/v1alpha1/nosuchthings"
+    for method, path in (("GET", nowhere), ("POST", nowhere), ("DELETE", f"{nowhere}/x")):
+        refused(contract, 404, method, path)
+
+
+def test_status_has_a_door_of_its_own_and_is_replaced_as_a_whole(contract: ContractApi) -> None:
+    install(contract)
+    name = owned_status(contract)
+    first = write_status(contract, name, REPORT.rendered([], AT))
+    assert first["status"]["sessions"][0]["state"] == "established"
+    second = write_status(contract, name, {"node": "n", "reasons": ["one"]})
+    assert second["status"] == {"node": "n", "reasons": ["one"]}
+    # The other door leaves it alone, and has a merge patch for the owner.
+    patch = {"status": {"node": "m"}, "metadata": {"labels": {"a": "b"}}}
+    path = f"{STATUSES}/{name}"
+    third = contract.ask("PATCH", path, patch, content_type=MERGE_PATCH)
+    assert third["status"]["node"] == "n"
+    assert third["metadata"]["labels"] == {"a": "b"}
+    refused(contract, 415, "PATCH", path, body=patch, content_type=STRATEGIC_PATCH)
+
+
+@pytest.mark.parametrize(
+    ("status", "names"),
+    [
+        ({"sessions": [{"name": "tor1"}]}, "state"),
+        ({"sessions": [{"name": "tor1", "state": "nonsense"}]}, "state"),
+        ({"peers": {"configured": "two"}}, "configured"),
+        ({"updated": "yesterday"}, "updated"),
+        (REPORT.rendered([], AT) | {"reasons": ["x" * 5000]}, "reasons"),
+    ],
+    ids=["required", "enum", "type", "date", "length"],
+)
+def test_what_the_schema_does_not_allow_is_refused(
+    contract: ContractApi, status: dict[str, Any], names: str
+) -> None:
+    install(contract)
+    name = owned_status(contract)
+    patch = [{"op": "add", "path": "/status", "value": status}]
+    path = f"{STATUSES}/{name}/status"
+    message = refused(contract, 422, "PATCH", path, body=patch, content_type=JSON_PATCH)
+    assert names in message
+
+
+def test_unknown_fields_are_dropped_or_refused(contract: ContractApi) -> None:
+    install(contract)
+    name = owned_status(contract)
+    made = write_status(contract, name, {"node": "n", "unheard_of": 1})
+    assert made["status"] == {"node": "n"}
+    patch = {"status": {"unheard_of": 1}}
+    strict = {"fieldValidation": "Strict"}
+    message = refused(
+        contract, 400, "PATCH", f"{STATUSES}/{name}/status",
+        body=patch, content_type=MERGE_PATCH, query=strict,
+    )  # fmt: skip
+    assert "unheard_of" in message
+
+
+def test_it_goes_with_its_node(contract: ContractApi) -> None:
+    install(contract)
+    name = owned_status(contract)
+    contract.ask("DELETE", f"/api/v1/nodes/{name}")
+
+    def is_gone() -> bool:
+        try:
+            contract.get(f"{STATUSES}/{name}")
+        except RefusedError as error:
+            return error.status == 404
+        raise NotYetError("it is still there")
+
+    wait_until(is_gone, deadline_s=60, what="garbage collection")
+
+
+def test_uninstall_deletes_it(contract: ContractApi) -> None:
+    install(contract)
+    name = owned_status(contract)
+    assert contract.run(lambda api: remove_status(api, name, timeout_s=10)) == (
+        f"delete BGPNodeStatus {name}",
+    )
+    assert contract.run(lambda api: remove_status(api, name, timeout_s=10)) == ()
+    refused(contract, 404, "GET", f"{STATUSES}/{name}")
