@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
+from bgp.attribute_field import Raw
 from bgp.attribute_kinds import (
     AS4_PATH,
     AS_PATH,
@@ -20,16 +21,12 @@ from bgp.attribute_kinds import (
     CLUSTER_LIST,
     COMMUNITIES,
     EXTENDED_COMMUNITIES,
-    EXTENDED_LENGTH,
-    FLAGS,
     INTERNAL_ONLY,
     IPV6_EXTENDED_COMMUNITIES,
-    KIND_OF,
     LARGE_COMMUNITIES,
     LOCAL_PREF,
     MED,
     NEXT_HOP,
-    OPTIONAL,
     ORIGIN,
     ORIGINATOR_ID,
 )
@@ -43,57 +40,6 @@ _ASNS: Final = {2: "H", 4: "I"}
 
 class DamagedError(BgpError):
     """The routes of the message are to be treated as withdrawn (RFC 7606 section 2)."""
-
-
-class UnrecognizedError(BgpError):
-    """A well-known attribute that we do not know: the session ends (RFC 4271 section 6.3)."""
-
-    def __init__(self, attribute: bytes) -> None:
-        super().__init__(attribute)
-        self.attribute = attribute
-
-    def __str__(self) -> str:
-        return f"unrecognized well-known attribute {self.attribute[1]}"
-
-
-class Raw(NamedTuple):
-    """One attribute as it came."""
-
-    kind: int
-    value: bytes
-    whole: bytes
-
-
-def split(block: bytes) -> tuple[list[Raw], str]:
-    """Cut the path attributes field into the attributes that we know.
-
-    Also gives in words what is wrong, or "": an attribute that reaches beyond the field (RFC 7606
-    section 4), flags that contradict the type (section 3 c). Raises UnrecognizedError.
-    """
-    found: list[Raw] = []
-    damage = ""
-    at, end = 0, len(block)
-    while at < end:
-        start = at + (4 if block[at] & EXTENDED_LENGTH else 3)
-        if start > end:
-            return found, "attribute header is cut off"
-        flags, kind = block[at], block[at + 1]
-        length = block[at + 2]
-        if flags & EXTENDED_LENGTH:
-            length = length << 8 | block[at + 3]
-        until = start + length
-        if until > end:
-            return found, f"attribute {kind} is {until - end} octets too long"
-        expected = FLAGS.get(kind)
-        if expected is None:
-            if not flags & OPTIONAL:
-                raise UnrecognizedError(block[at:until])
-        else:
-            if flags & KIND_OF != expected:
-                damage = f"attribute {kind} has flags {flags:#04x}"
-            found.append(Raw(kind, block[start:until], block[at:until]))
-        at = until
-    return found, damage
 
 
 class _Draft:

@@ -1,56 +1,26 @@
-"""Routes inside path attributes: MP_REACH_NLRI and MP_UNREACH_NLRI (RFC 4760, RFC 8950). PURE.
-
-And what ends a session because it cannot be told which routes are meant: `UpdateError`.
-"""
+"""Routes inside path attributes: MP_REACH_NLRI and MP_UNREACH_NLRI (RFC 4760, RFC 8950). PURE."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from bgp.attribute import Raw
-from bgp.attribute_kinds import EXTENDED_LENGTH, MP_REACH_NLRI, MP_UNREACH_NLRI
-from bgp.errors import BgpError
+from bgp.attribute_field import Raw
+from bgp.attribute_kinds import (
+    MP_REACH_NLRI,
+    MP_UNREACH_NLRI,
+)
 from bgp.nlri import IPV4, IPV6, Prefix
 from bgp.nlri_wire import NlriError, read_prefixes
-
-UPDATE_ERROR: Final = 3
-MALFORMED_ATTRIBUTE_LIST: Final = 1
-UNRECOGNIZED_WELL_KNOWN: Final = 2
-OPTIONAL_ATTRIBUTE_ERROR: Final = 9
-INVALID_NETWORK_FIELD: Final = 10
-MULTIPROTOCOL: Final = (MP_REACH_NLRI, MP_UNREACH_NLRI)
+from bgp.update_error import (
+    INVALID_NETWORK_FIELD,
+    MALFORMED_ATTRIBUTE_LIST,
+    OPTIONAL_ATTRIBUTE_ERROR,
+    UpdateError,
+)
 
 _UNICAST: Final = 1
 _AFIS: Final = {1: IPV4, 2: IPV6}
 _HOP_SIZES: Final = {IPV4: (4, 16, 32), IPV6: (16, 32)}
-
-
-class UpdateError(BgpError):
-    """The session has to end, with NOTIFICATION code 3 and this subcode."""
-
-    def __init__(self, subcode: int, reason: str, data: bytes = b"") -> None:
-        super().__init__(subcode, reason)
-        self.subcode = subcode
-        self.reason = reason
-        self.data = data
-
-    def __str__(self) -> str:
-        return self.reason
-
-
-def has_routes(block: bytes) -> bool:
-    """Tell whether the block has an attribute with routes in it."""
-    at, end = 0, len(block)
-    while at + 3 <= end:
-        if block[at + 1] in MULTIPROTOCOL:
-            return True
-        if not block[at] & EXTENDED_LENGTH:
-            at += 3 + block[at + 2]
-        elif at + 3 < end:
-            at += 4 + (block[at + 2] << 8 | block[at + 3])
-        else:
-            return False
-    return False
 
 
 def unreached(found: list[Raw]) -> tuple[int | None, list[Prefix]]:

@@ -25,22 +25,14 @@ from bgp.alike import (
     pattern_of,
     read_alike,
 )
-from bgp.attribute import DamagedError, UnrecognizedError, decode, read_each, split
-from bgp.attribute_kinds import AS_SEQUENCE, MP_REACH_NLRI
+from bgp.attribute import DamagedError, decode, read_each
+from bgp.attribute_field import has_routes, split
+from bgp.attribute_kinds import AS_SEQUENCE, MP_REACH_NLRI, MULTIPROTOCOL
 from bgp.event import Change
-from bgp.multiprotocol import (
-    MALFORMED_ATTRIBUTE_LIST,
-    MULTIPROTOCOL,
-    UNRECOGNIZED_WELL_KNOWN,
-    UPDATE_ERROR,
-    UpdateError,
-    has_routes,
-    prefixes,
-    reached,
-    unreached,
-)
+from bgp.multiprotocol import prefixes, reached, unreached
 from bgp.nlri import IPV4, IPAddress, Prefix
 from bgp.path import Attributes
+from bgp.update_error import MALFORMED_ATTRIBUTE_LIST, UPDATE_ERROR, UpdateError
 
 _SMALLEST: Final = 4
 _CACHE_ENTRIES: Final = 4096
@@ -114,6 +106,8 @@ class UpdateReader:
         if known is None and has_routes(block):
             return self._read_all(block, new, gone, negotiated)
         if IPV4 not in negotiated.families:
+            if block:
+                self._expect_sound(block, negotiated)
             return Update()
         if known is not None and new and not gone:
             if len(new) == 1:
@@ -136,8 +130,6 @@ class UpdateReader:
             if not damage:
                 others = [raw for raw in found if raw.kind not in MULTIPROTOCOL]
                 read_each(others, asn_size=negotiated.asn_size, internal=negotiated.internal)
-        except UnrecognizedError as error:
-            raise _unrecognized(error) from None
         except DamagedError as error:
             damage = str(error)
         if damage:
@@ -168,10 +160,7 @@ class UpdateReader:
         self, block: bytes, new: list[Prefix], gone: list[Prefix], negotiated: Negotiated
     ) -> Update:
         """Read a message with routes inside its attributes, perhaps beside others."""
-        try:
-            found, damage = split(block)
-        except UnrecognizedError as error:
-            raise _unrecognized(error) from None
+        found, damage = split(block)
         rest = b"".join(raw.whole for raw in found if raw.kind not in MULTIPROTOCOL)
         changes = []
         families = negotiated.families
@@ -181,7 +170,8 @@ class UpdateReader:
         if family in families and left:
             changes.append(Told(Change(None, (), left)))
         reach, hop, announced = reached(found)
-        if not (new or reach or any(raw.kind == MP_REACH_NLRI for raw in found)):
+        told = IPV4 in families and new
+        if not (told or reach or any(raw.kind == MP_REACH_NLRI for raw in found)):
             self._expect_sound(block, negotiated)
         if reach in families and announced:
             changes.append(self._change(rest, negotiated, announced, [], hop, damage))
@@ -245,8 +235,6 @@ class UpdateReader:
                 next_hop=self._address if via is None else lambda _: via,
                 reached=hop,
             )
-        except UnrecognizedError as error:
-            raise _unrecognized(error) from None
         except DamagedError as error:
             return str(error)
 
@@ -292,7 +280,3 @@ def _cut(body: bytes) -> tuple[bytes, bytes, bytes]:
 def _update(told: list[Told]) -> Update:
     damage = next((one.damage for one in told if one.damage), "")
     return Update(tuple(one.change for one in told), None, damage)
-
-
-def _unrecognized(error: UnrecognizedError) -> UpdateError:
-    return UpdateError(UNRECOGNIZED_WELL_KNOWN, str(error), error.attribute)

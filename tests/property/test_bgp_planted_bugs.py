@@ -39,6 +39,18 @@ BUGS = {
         "if AS_0 in packed and",
         "if not packed and",
     ),
+    "routes of another family are lost": (
+        "bgp-update",
+        "bgp/update.py",
+        "if reach in families and announced:",
+        "if reach in families and announced and not new:",
+    ),
+    "routes that are cut off are passed over": (
+        "bgp-update",
+        "bgp/attribute_field.py",
+        "if kind in MULTIPROTOCOL:",
+        "if kind is MULTIPROTOCOL:",
+    ),
     "nesting beyond the stack": (
         "bgp-line",
         "bgp/speaker/events.py",

@@ -150,10 +150,26 @@ def test_damage_without_a_route_to_withdraw_ends_the_session(
         pytest.param(b"\0\0\0\x05", 1, id="4271 6.3: attributes too long"),
         pytest.param(body(b"\x21\n\0\0\0\0"), 10, id="5.3: withdrawn /33"),
         pytest.param(body(b"", GOOD, b"\x18\n\0"), 10, id="5.3: NLRI cut off"),
+        pytest.param(
+            body(b"", GOOD + REACH6[:-1], nlri([POD])), 9, id="3 j: MP_REACH_NLRI beyond the field"
+        ),
+        pytest.param(
+            body(b"", GOOD + b"\x80\x0f\x15\0\2\1", nlri([POD])),
+            9,
+            id="3 j: MP_UNREACH_NLRI beyond the field",
+        ),
     ],
 )
 def test_what_cannot_be_told_apart(raw: bytes, subcode: int) -> None:
     assert outcome_of(raw, OUTSIDE) == subcode
+
+
+def test_what_hides_the_routes_of_the_only_family_ends_the_session() -> None:
+    """An attribute beyond the field may hide MP_REACH_NLRI, and IPv4 routes do not count here."""
+    side = OUTSIDE._replace(families=frozenset({6}))
+    for routes in (b"", nlri([POD])):
+        with pytest.raises(UpdateError):
+            UpdateReader().read(body(b"", GOOD + b"\xc0\x08\x44", routes), side)
 
 
 def test_damage_beside_routes_in_an_attribute_withdraws_those() -> None:

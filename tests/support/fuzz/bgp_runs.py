@@ -5,16 +5,18 @@ Imported after the instrumentation of the modules it uses.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 
 from bgp.event import EndOfRib, Event, Refused, Updated
-from bgp.nlri import BITS
+from bgp.nlri import BITS, Prefix
+from bgp.path import Attributes
 from bgp.peer import PeerId
 from bgp.speaker.events import EventError, parse
 from bgp.speaker.reader import Reader
 from bgp.speaker.stream import Splitter
 from bgp.update import Negotiated, Update, UpdateError, UpdateReader
+from tests.support.fuzz import bgp_oracle as oracle
 from tests.support.fuzz.target import require
 
 _RENEWED_AFTER = 20_000
@@ -61,8 +63,7 @@ def load_update() -> Callable[[bytes], object]:
 
 
 def _check_routes(raw: bytes, update: Update, side: Negotiated) -> None:
-    gone: set[tuple[int, int, int]] = set()
-    come: set[tuple[int, int, int]] = set()
+    now: dict[Prefix, Attributes | None] = {}
     for change in update.changes:
         require(not set(change.announced) & set(change.withdrawn), "a prefix comes and goes")
         require(bool(change.announced) <= (change.attributes is not None), "no attributes")
@@ -70,34 +71,33 @@ def _check_routes(raw: bytes, update: Update, side: Negotiated) -> None:
             require(family in side.families, "a family that was not negotiated")
             require(0 <= length <= BITS[family], "a length beyond the family")
             require(not network & ((1 << (BITS[family] - length)) - 1), "host bits")
-        come |= set(change.announced)
-        gone |= set(change.withdrawn)
+        now |= dict.fromkeys(change.withdrawn)
+        now |= dict.fromkeys(change.announced, change.attributes)
         path = change.attributes.as_path if change.attributes is not None else ()
         require(0 not in path, "AS 0 in a path")
-    if 4 in side.families:
-        _check_classic_fields(raw, come, gone)
+    expected = {Prefix(*one.route): one.is_announced for one in oracle.told(raw, side.families)}
+    require(now.keys() == expected.keys(), "routes of the message are lost or made up")
+    _check_meaning(raw, now, expected, side, damaged=bool(update.damage))
 
 
-def _check_classic_fields(
-    raw: bytes, come: set[tuple[int, int, int]], gone: set[tuple[int, int, int]]
+def _check_meaning(
+    raw: bytes,
+    now: Mapping[Prefix, Attributes | None],
+    expected: Mapping[Prefix, bool],
+    side: Negotiated,
+    *,
+    damaged: bool,
 ) -> None:
-    """Read the two fields of IPv4 prefixes once more, in the slowest way there is."""
-    first = int.from_bytes(raw[:2], "big")
-    second = int.from_bytes(raw[2 + first : 4 + first], "big")
-    withdrawn = _slowly(raw[2 : 2 + first])
-    announced = _slowly(raw[4 + first + second :])
-    require(withdrawn | announced <= come | gone, "a route of the message is lost")
-    require(announced <= come or announced <= gone, "routes of one message part ways")
-
-
-def _slowly(field: bytes) -> set[tuple[int, int, int]]:
-    found = set()
-    while field:
-        length, size = field[0], (field[0] + 7) // 8
-        bits = "".join(f"{octet:08b}" for octet in field[1 : 1 + size])[:length]
-        found.add((4, int(bits.ljust(32, "0"), 2), length))
-        field = field[1 + size :]
-    return found
+    numbers: list[int] | None = None
+    if side.asn_size == 4 and any(now.values()):
+        numbers = oracle.sequences(raw)
+    for route, attributes in now.items():
+        if attributes is None:
+            require(damaged or not expected[route], "an announced route is withdrawn")
+            continue
+        require(expected[route], "a withdrawn route is announced")
+        if numbers is not None:
+            require(list(attributes.as_path) == numbers, "another AS path")
 
 
 def load_line() -> Callable[[bytes], object]:

@@ -12,6 +12,7 @@ _RUNS: Final = "tests.support.fuzz.bgp_runs"
 _UPDATE: Final = (
     "bgp.alike",
     "bgp.attribute",
+    "bgp.attribute_field",
     "bgp.nlri_wire",
     "bgp.multiprotocol",
     "bgp.update",
