@@ -16,6 +16,7 @@ from router.agent.control import Control
 from router.agent.exposition import Kind, Page, labels
 from router.agent.metrics import render
 from router.agent.requests import Inbox, Wake
+from router.agent.view_api import api as api_view
 from router.config.document import ConfigError
 from router.kube.view import ClusterView
 from tests.support.agent import CONFIG, Bench, settings_of
@@ -45,7 +46,7 @@ CNI: dict[str, Any] = {
 
 def page(bench: Bench, cni: dict[str, Any] | None = CNI, api: bool = True) -> str:
     status = view.status(bench.agent, bench.now)
-    status["api"] = view.api(ClusterView(requests=9, failures=4)) if api else None
+    status["api"] = api_view(ClusterView(requests=9, failures=4)) if api else None
     peers = view.peers(bench.agent, bench.now) | {"drain": {"phase": "waiting"}}
     return render(status, peers, cni)
 
