@@ -11,34 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from containerlab.runtime.cri import NODE, POD, Cri
+from containerlab.runtime.containerd import PAUSE, SOCKET
+from containerlab.runtime.containerd import Containerd as Runtime
+from containerlab.runtime.cri import NODE, POD
 from tests.support.runtime_node import ROOTFS, SLEEP, RuntimeNode, RuntimePod, sorted_addresses
 from tests.support.wait import NotYetError, wait_until
 
-SOCKET: Final = "/run/containerd/containerd.sock"
-IMAGE: Final = "localhost/podroute-test:1"
+IMAGE: Final = PAUSE
+"""The one image there is."""
 MASKED: Final = ("/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware")
 READ_ONLY: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 """What kubelet asks to mask and to make read-only in containers that are not privileged."""
-
-# The machine's limits may forbid to lower a score (no CAP_SYS_RESOURCE) and overlays on overlays.
-_CONFIG: Final = f"""
-version = 2
-disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
-  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
-  "io.containerd.internal.v1.opt"]
-[grpc]
-address = "{SOCKET}"
-[plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "{IMAGE}"
-restrict_oom_score_adj = true
-disable_apparmor = true
-[plugins."io.containerd.grpc.v1.cri".containerd]
-snapshotter = "native"
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/opt/cni/bin"
-conf_dir = "/etc/cni/net.d"
-"""
 
 
 class Containerd:
@@ -47,35 +30,23 @@ class Containerd:
     def __init__(self, host: RuntimeNode) -> None:
         """Describe it; ``start`` runs it."""
         self.host = host
-        self.cri = Cri(host.outside(SOCKET))
+        self._runtime = Runtime(host.node)
+        self.cri = self._runtime.cri
         self._runs: dict[str, subprocess.Popen[str]] = {}
         self._configs: dict[str, dict[str, Any]] = {}
 
     def start(self) -> None:
-        """Start it, import the one image there is, and wait until it finds the network."""
-        node = self.host.node
-        node.run(["sh", "-ec", "mkdir -p /etc/containerd; cat > /etc/containerd/config.toml"],
-                 input=_CONFIG)  # fmt: skip
-        log = self.host.outside("/run/containerd.log")
-        with log.open("ab") as output:
-            self.process = node.popen(
-                ["containerd", "--log-level", "warn"], stdout=output, stderr=subprocess.STDOUT
-            )
-        self.host.outside("/run/image.tar").write_bytes(_image(self.host.outside(ROOTFS)))
-        self._wait_network(log)
-        self.ctr("-n", "k8s.io", "images", "import", "--snapshotter", "native", "/run/image.tar")
+        """Start it with the one image there is, and wait until it finds the network."""
+        image = self.host.outside("/run/image.tar")
+        image.write_bytes(_image(self.host.outside(ROOTFS)))
+        self._runtime.start([image])
+        wait_until(self._has_network, deadline_s=20, what="containerd is ready")
 
-    def _wait_network(self, log: Path) -> None:
-        def probe() -> bool:
-            if self.process.poll() is not None:
-                raise AssertionError(f"containerd ended: {log.read_text()}")
-            conditions = self.cri.call("Status")["status"]["conditions"]
-            bad = [condition for condition in conditions if not condition.get("status")]
-            if bad:
-                raise NotYetError(bad)
-            return True
-
-        wait_until(probe, deadline_s=20, what="containerd is ready")
+    def _has_network(self) -> bool:
+        problem = self._runtime.network_problem()
+        if problem:
+            raise NotYetError(problem)
+        return True
 
     def ctr(self, *argv: str, timeout_s: float = 30) -> str:
         """Run ctr to its end."""
@@ -83,7 +54,7 @@ class Containerd:
 
     def close(self) -> None:
         """Disconnect; the node's end is its end, and that of its pods."""
-        self.cri.close()
+        self._runtime.close()
         for run in self._runs.values():
             if run.stdout is not None:
                 run.stdout.close()
@@ -99,8 +70,7 @@ class Containerd:
             "linux": self._linux(POD),
             **config,
         }
-        answer = self.cri.call("RunPodSandbox", config=config)
-        sandbox_id = answer["pod_sandbox_id"]
+        sandbox_id = self._runtime.run_sandbox(config)
         self._configs[sandbox_id] = config
         return self.inspect_sandbox(name, sandbox_id)
 
@@ -117,14 +87,12 @@ class Containerd:
 
     def inspect_sandbox(self, name: str, sandbox_id: str) -> RuntimePod:
         """Return what PodSandboxStatus tells."""
-        answer = self.cri.call("PodSandboxStatus", pod_sandbox_id=sandbox_id, verbose=True)
-        network = answer["status"].get("network", {})
-        texts = [network.get("ip", ""), *(ip["ip"] for ip in network.get("additional_ips", ()))]
+        addresses = self._runtime.addresses(sandbox_id)
         return RuntimePod(
             name=name,
             id=sandbox_id,
-            pid=json.loads(answer["info"]["info"])["pid"],
-            addresses=sorted_addresses([text for text in texts if text]),
+            pid=self._runtime.sandbox_pid(sandbox_id),
+            addresses=sorted_addresses([str(address) for address in addresses]),
         )
 
     def stop_sandbox(self, pod: RuntimePod) -> None:
@@ -173,19 +141,11 @@ class Containerd:
                 }
             },
         }
-        container_id: str = self.cri.call(
-            "CreateContainer",
-            pod_sandbox_id=sandbox.id,
-            config=config,
-            sandbox_config=self._configs[sandbox.id],
-        )["container_id"]
-        self.cri.call("StartContainer", container_id=container_id)
-        return container_id
+        return self._runtime.start_container(sandbox.id, config, self._configs[sandbox.id])
 
     def container_pid(self, container_id: str) -> int:
         """Return the pid of a container's first process, in the node's pid namespace."""
-        answer = self.cri.call("ContainerStatus", container_id=container_id, verbose=True)
-        return int(json.loads(answer["info"]["info"])["pid"])
+        return self._runtime.pid(container_id)
 
     def container_log(self, name: str) -> str:
         """Return a container's output."""
@@ -193,7 +153,7 @@ class Containerd:
 
     def stop_container(self, container_id: str, timeout_s: int = 10) -> None:
         """Send SIGTERM, after *timeout_s* SIGKILL; with 0 kill it at once. Then remove it."""
-        self.cri.call("StopContainer", container_id=container_id, timeout=timeout_s, timeout_s=60)
+        self._runtime.stop_container(container_id, timeout_s)
         self.cri.call("RemoveContainer", container_id=container_id)
 
     # The way of ctr
