@@ -25,6 +25,9 @@ from router.agent.lock import agent_lock
 from router.agent.memory import spare_the_collector
 from router.agent.metrics_door import MetricsDoor
 from router.agent.node_file import NodeFile
+from router.agent.page.answers import Answers
+from router.agent.page.door import PageDoor
+from router.agent.page.findings import Examine
 from router.agent.report import Looking, node_report, waiting_report
 from router.agent.requests import Inbox, Wake
 from router.agent.service_file import ServiceFile
@@ -70,6 +73,38 @@ class Options:
     health: tuple[str, int] | None = None
     """Where kubelet's probes are answered."""
     cluster: ClusterSettings | None = None
+    examine: Examine | None = None
+    """The doctor's look at this node, for the status page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """What listens on TCP, where the configuration says."""
+
+    metrics: MetricsDoor
+    page: PageDoor
+
+    @classmethod
+    def of(cls, control: Control, examine: Examine | None) -> Doors:
+        """Listen nowhere yet."""
+        return cls(metrics=MetricsDoor(control.metrics), page=PageDoor(Answers(control, examine)))
+
+    def serve(self, agent: RouteAgent) -> None:
+        """Listen where the settings say; what cannot be is one of the agent's problems."""
+        for name, door, address in (
+            ("metrics", self.metrics, agent.settings.metrics_listen),
+            ("page", self.page, agent.settings.page_listen),
+        ):
+            try:
+                door.want(address)
+                agent.problems.pop(name, None)
+            except OSError as error:
+                agent.problems[name] = error.strerror or str(error)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.metrics.close()
+        self.page.close()
 
 
 def read_settings(path: Path) -> AgentSettings:
@@ -165,10 +200,10 @@ def run_router(options: Options) -> int:
             ),
         )
         control.agent = agent
-        metrics = stack.enter_context(contextlib.closing(MetricsDoor(control.metrics)))
+        doors = stack.enter_context(contextlib.closing(Doors.of(control, options.examine)))
         spare_the_collector()
         _log.info("route agent started", extra={"node": settings.node})
-        _loop(agent, source, control, metrics, cluster)
+        _loop(agent, source, control, doors, cluster)
         control.answer_stop()
         _log.info("route agent stops", extra={"withdrawn": control.withdrawn})
     return 0 if control.withdrawn is None else LEFT_FOR_GOOD
@@ -218,19 +253,11 @@ def _tell_cluster(cluster: Cluster, agent: RouteAgent, before: State, looking: L
         cluster.tell(Note(verdict.reason.value, verdict.text, warning=not verdict.is_ready))
 
 
-def _serve_metrics(agent: RouteAgent, door: MetricsDoor) -> None:
-    try:
-        door.want(agent.settings.metrics_listen)
-        agent.problems.pop("metrics", None)
-    except OSError as error:
-        agent.problems["metrics"] = error.strerror or str(error)
-
-
 def _loop(
     agent: RouteAgent,
     source: SettingsSource,
     control: Control,
-    metrics: MetricsDoor,
+    doors: Doors,
     cluster: Cluster | None,
 ) -> None:
     told = ""
@@ -248,7 +275,7 @@ def _loop(
         if reason and reason != told:
             _log.error("configuration not in force", extra={"reason": reason})
         told = reason
-        _serve_metrics(agent, metrics)
+        doors.serve(agent)
         before = agent.verdict.state
         if cluster is not None:
             view = cluster.take()

@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from bgp.nlri import PrefixError
 from router.agent import drain_requests, view
@@ -35,6 +35,7 @@ _LIVE_S: Final = 15.0
 """A loop that has not turned for so long is not alive: a step of a full table takes 1 s."""
 
 
+T = TypeVar("T")
 _Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -59,7 +60,7 @@ class Control:
 
         `ask_cni` returns the CNI server's overview, in any thread, or raises OSError.
         """
-        self._ask_cni = ask_cni
+        self.ask_cni = ask_cni
         self._cluster = cluster
         self.agent: RouteAgent | None = None
         self.ended = False
@@ -139,7 +140,7 @@ class Control:
             ("GET", "/v1/peers"): self._view(self._peers),
             ("GET", "/v1/routes"): self._view(view.routes),
             ("GET", "/v1/services"): self._view(view.services),
-            ("GET", "/v1/why"): self._why,
+            ("GET", "/v1/why"): self.why,
             ("GET", "/v1/doctor"): self._view(facts),
             ("GET", "/metrics"): lambda _: self.metrics(),
             ("POST", "/v1/stop"): self._stop,
@@ -151,12 +152,9 @@ class Control:
         """Return the page for Prometheus; raises RequestError, ClosedError or TimeoutError."""
         cni: Mapping[str, Any] | None = None
         with contextlib.suppress(OSError):
-            cni = self._ask_cni()
+            cni = self.ask_cni()
 
-        def look(agent: RouteAgent) -> Mapping[str, Any]:
-            return {"status": self._status(agent), "peers": self._peers(agent)}
-
-        seen = self._view(look)({})
+        seen = self.look(self.seen)
         return render(seen["status"], seen["peers"], cni)
 
     def _drain(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -174,7 +172,16 @@ class Control:
         answer["api"] = api(self._cluster.take()) if self._cluster is not None else None
         return answer
 
-    def _why(self, query: Mapping[str, Any]) -> Mapping[str, Any]:
+    def seen(self, agent: RouteAgent) -> Mapping[str, Any]:
+        """Return status and peers; for the loop's thread."""
+        return {"status": self._status(agent), "peers": self._peers(agent)}
+
+    @property
+    def node(self) -> str:
+        """The name of this node; "" before there are settings."""
+        return self.agent.settings.node if self.agent is not None else ""
+
+    def why(self, query: Mapping[str, Any]) -> Mapping[str, Any]:
         """Answer for `of`; the CNI server is asked in this thread, never in the loop's."""
         try:
             subject = Subject.parse(str(query.get("of", "")))
@@ -183,20 +190,21 @@ class Control:
         pods = Pods(None)
         if subject.is_address:
             try:
-                pods = Pods(self._ask_cni())
+                pods = Pods(self.ask_cni())
             except OSError as error:
                 pods = Pods(None, f"the CNI server does not answer: {error}")
         return self._view(lambda agent: why(agent, subject, pods))(query)
 
-    def _view(self, make: Callable[[RouteAgent], Mapping[str, Any]]) -> _Ask:
-        def answer(_: Mapping[str, Any]) -> Mapping[str, Any]:
-            agent = self.agent
-            if agent is None:
-                reason = self._source.waiting or self._source.problem
-                raise RequestError(503, f"the route agent waits for its configuration: {reason}")
-            return self._inbox.ask(lambda: make(agent), _ASK_S)
+    def look(self, make: Callable[[RouteAgent], T], timeout_s: float = _ASK_S) -> T:
+        """Run `make` on the loop's thread; raises RequestError, ClosedError or TimeoutError."""
+        agent = self.agent
+        if agent is None:
+            reason = self._source.waiting or self._source.problem
+            raise RequestError(503, f"the route agent waits for its configuration: {reason}")
+        return self._inbox.ask(lambda: make(agent), timeout_s)
 
-        return answer
+    def _view(self, make: Callable[[RouteAgent], Mapping[str, Any]]) -> _Ask:
+        return lambda _: self.look(make)
 
     def _stop(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         withdraw = body.get("withdraw", False)

@@ -27,6 +27,7 @@ from bgp.event import (
 from bgp.peer import PeerId, PeerSettings
 from bgp.rib import Rib
 from bgp.session import Session, State, TransitionError
+from router.agent.history import History
 from router.config.settings import WaitingPeer
 from router.reconcile.deferral import Awaited, Deferral
 
@@ -62,6 +63,9 @@ class Sessions:
         self._after_speaker = Deferral()
         self._helping: dict[PeerId, Deferral] = {}
         """Per peer that restarts, what its stale paths wait for."""
+        self.history = History()
+        self.heard = 0
+        """Grows with everything that may have changed the paths that are known."""
 
     def _everything(self) -> Iterator[Awaited]:
         for peer in (*self._settings.values(), *(one.peer for one in self._waiting.values())):
@@ -122,6 +126,8 @@ class Sessions:
                 self._sessions[name] = replace(self._sessions[name], last_attempt="")
         self._settings = wanted
         self._sessions = {name: (self._sessions | fresh)[name] for name in wanted}
+        self.history.keep(wanted.keys() | self._waiting.keys())
+        self.heard += 1
         self._deferral_s = deferral_s
         # A link that comes and goes does not end the wait for its router.
         self._await_no_longer(gone, after_start=gone - moved - self._waiting.keys())
@@ -160,6 +166,7 @@ class Sessions:
 
     def receive(self, event: Event, *, now: float, at: float) -> PeerId | None:
         """Take in one event; return the peer whose paths are gone with its session, if any."""
+        self.heard += 1
         if isinstance(event, SpeakerStarted):
             self._sessions = {n: bgp_session.start(s, at) for n, s in self._sessions.items()}
         elif isinstance(event, SpeakerExited):
@@ -170,7 +177,10 @@ class Sessions:
 
     def _speaker_gone(self, event: SpeakerExited, *, now: float, at: float) -> None:
         reason = f"the speaker ended: {event.reason}"
-        self._sessions = {n: bgp_session.stop(s, at, reason) for n, s in self._sessions.items()}
+        before = self._sessions
+        self._sessions = {n: bgp_session.stop(s, at, reason) for n, s in before.items()}
+        for name, session in before.items():
+            self.history.note(session, self._sessions[name], at)
         for name in self._settings:
             self._rib.mark_stale(name)
         self._after_speaker = Deferral.begin(self._everything(), now, self._deferral_s)
@@ -187,6 +197,7 @@ class Sessions:
             _log.error("impossible session event", extra={"peer": event.peer, "error": str(error)})
             return None
         self._sessions[event.peer] = after
+        self.history.note(before, after, at, event)
         if isinstance(event, EndOfRib):
             self._end_of_rib(event)
         if isinstance(event, SessionUp):
@@ -247,6 +258,7 @@ class Sessions:
     def _sweep(self, awaited: Awaited) -> None:
         swept = self._rib.sweep_stale(awaited.peer, awaited.family)
         if swept:
+            self.heard += 1
             _log.warning("stale paths dropped", extra={"peer": awaited.peer, "paths": swept})
 
     def expire(self, now: float) -> None:

@@ -16,7 +16,7 @@ from router.reconcile.readiness import Signs
 Waiting = tuple[Prefix, str]
 """A prefix that is not announced, and why."""
 
-_OUTSIDE: Final = frozenset({"configuration", "restart", "metrics"})
+_OUTSIDE: Final = frozenset({"configuration", "restart", "metrics", "page"})
 """Problems of a new configuration, while the one in force goes on working; and of onlookers."""
 _FOR_PODS: Final = frozenset({"links", "forwarding"})
 """Problems that an ADD must wait for; never BGP's (invariant 9)."""

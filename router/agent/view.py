@@ -199,23 +199,23 @@ def _family(agent: RouteAgent, settings: PeerSettings, session: Session, family:
 
 def routes(agent: RouteAgent) -> Json:
     """Return every prefix that a peer told us, and what became of it."""
-    rib = agent.rib
-    fib = agent.forwarding.fib
-    listed = [route(agent, prefix) for prefix in sorted(rib.prefixes() | rib.rejected_prefixes())]
-    known = rib.prefixes()
-    kept = [
-        {
-            "prefix": str(prefix),
-            "paths": [],
-            "rejected": [],
-            "installed": True,
-            "next_hops": found,
-            "why_not": "kept from before the start: no peer has announced it again yet",
-        }
-        for prefix in sorted(fib.routes.keys() - known)
-        if (found := hops(agent, prefix)) is not None
-    ]
-    return {"node": agent.settings.node, "routes": listed + kept}
+    known = agent.rib.prefixes()
+    listed = [route(agent, prefix) for prefix in sorted(known | agent.rib.rejected_prefixes())]
+    unheard = sorted(agent.forwarding.fib.routes.keys() - known)
+    listed += [kept(agent, prefix) for prefix in unheard]
+    return {"node": agent.settings.node, "routes": listed}
+
+
+def kept(agent: RouteAgent, prefix: Prefix) -> Json:
+    """Return a prefix of the kernel that nobody has announced since the start."""
+    return {
+        "prefix": str(prefix),
+        "paths": [],
+        "rejected": [],
+        "installed": True,
+        "next_hops": hops(agent, prefix) or [],
+        "why_not": "kept from before the start: no peer has announced it again yet",
+    }
 
 
 def route(agent: RouteAgent, prefix: Prefix) -> Json:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from router.cli.cni import CONF_DIR
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from router.reconcile.diagnosis import Finding
 
 FINDINGS_STATUS = 3
@@ -38,13 +40,26 @@ def _run(options: argparse.Namespace) -> int:
     seen, unseen = look(options.run_dir, options.proc_sys, Path(options.conf_dir))
     found = diagnose(seen)
     if options.output == "json":
-        body = {"findings": [each._asdict() for each in found], "not_looked_at": unseen}
-        print(json.dumps(body, indent=2))
+        print(json.dumps(as_json(found, unseen), indent=2))
     else:
         print(render(found))
         for each in unseen:
             print(f"podroute doctor: not looked at: {each}", file=sys.stderr)
     return FINDINGS_STATUS if found else 0
+
+
+def examine(run_dir: Path, proc_sys: Path, conf_dir: Path) -> dict[str, Any]:
+    """Look at this node and return what `-o json` prints, for the status page."""
+    from router.cli.doctor_look import look
+    from router.reconcile.diagnosis import diagnose
+
+    seen, unseen = look(run_dir, proc_sys, conf_dir)
+    return as_json(diagnose(seen), unseen)
+
+
+def as_json(found: tuple[Finding, ...], unseen: list[str]) -> dict[str, Any]:
+    """Return the findings as JSON values."""
+    return {"findings": [each._asdict() for each in found], "not_looked_at": unseen}
 
 
 def render(found: tuple[Finding, ...]) -> str:

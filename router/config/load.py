@@ -31,6 +31,7 @@ from router.reconcile.services import ServiceSettings
 
 DEFAULT_SPEAKER_UID: Final = 61179
 """Outside the ranges that Debian and systemd hand out by themselves."""
+DEFAULT_PAGE: Final = ("127.0.0.1", 9180)
 _RULE_PRIORITY: Final = 32000
 """Just before the main table's rule, 32766."""
 _MAX_RESTART_S: Final = 4095
@@ -69,6 +70,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
     drain = layers.of("drain").section("drain")
     fib = layers.of("fib").section("fib")
     metrics = layers.of("metrics").section("metrics")
+    page = layers.of("page").section("page")
     addresses = layers.of("node_addresses").values("node_addresses", words.address)
     addresses = addresses or surroundings.addresses
     local_asn = _local_asn(layers, surroundings)
@@ -120,9 +122,11 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         place=_place(fib),
         drain=_drain(drain),
         metrics_listen=metrics.value("listen", words.listen, None),
+        page_listen=page.value("listen", words.listen_or_none, DEFAULT_PAGE),
         notes=(*reader.notes, *_notes(services, surroundings)),
     )
-    for section in (announce, cluster, imports, exported, speaker, readiness, drain, fib, metrics):
+    sections = (announce, cluster, imports, exported, speaker, readiness, drain, fib, metrics, page)
+    for section in sections:
         section.finish()
     layers.finish()
     return settings

@@ -84,6 +84,8 @@ class AgentSettings:
     """Which addresses of Services are announced."""
     metrics_listen: tuple[str, int] | None = None
     """Where metrics are served besides the local socket: address and TCP port."""
+    page_listen: tuple[str, int] | None = None
+    """Where the status page is served; None: nowhere."""
     notes: tuple[str, ...] = ()
     """What of the document waits for something outside, in words; the rest is in force."""
 

@@ -42,6 +42,11 @@ def listen(text: str) -> tuple[str, int]:
     return str(ip_address(host.strip("[]"))) if colon else "127.0.0.1", int(port)
 
 
+def listen_or_none(text: str) -> tuple[str, int] | None:
+    """Read where to listen, as `listen` does; `none` is nowhere."""
+    return None if text == "none" else listen(text)
+
+
 def address(text: str) -> Address:
     """Read an IPv4 or IPv6 address."""
     try:
