@@ -108,7 +108,7 @@ class Doors:
 
 
 def read_settings(path: Path) -> AgentSettings:
-    """Read a file once. Raises OSError, UnicodeDecodeError or ConfigError."""
+    """Read a file once. Raises OSError or ConfigError."""
     document = DocumentFile(path)
     document.text()
     source = SettingsSource(document=document, cluster=None, host_name=socket.gethostname())

@@ -91,7 +91,7 @@ class SettingsSource:
         except ConfigError as error:
             self.problem, self.problems = str(error), error.problems
             return None
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             self.problem, self.problems = str(error), ()
             return None
         self.problem, self.problems = "", ()

@@ -38,10 +38,16 @@ class DocumentFile:
         self._text = ""
 
     def text(self) -> str:
-        """Return its content now. Raises OSError or UnicodeDecodeError."""
+        """Return its content now. Raises OSError, which names the file and what is wrong."""
         seen = stamp(self._path)
         if seen is None or seen != self._seen:
-            self._text = self._path.read_text()
+            try:
+                self._text = self._path.read_text(encoding="utf-8")
+            except OSError as error:
+                raise OSError(f"{self.name}: {error.strerror or error}") from error
+            except UnicodeDecodeError as error:
+                at = f"byte {error.start + 1} begins no character"
+                raise OSError(f"{self.name}: not a text in UTF-8: {at}") from error
             self._seen = seen
         return self._text
 

@@ -81,3 +81,16 @@ def test_a_rotated_password_is_a_change(source: SettingsSource, tmp_path: Path) 
 def test_a_password_is_the_first_line_of_its_file(tmp_path: Path) -> None:
     (tmp_path / "p").write_bytes(b"secret\r\nrest\n")
     assert PasswordFiles().read(str(tmp_path / "p")).reveal() == b"secret"
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "bytes.yaml").write_bytes(b"node: \xff")
+    for name, reason in {
+        "none.yaml": "No such file or directory",
+        ".": "Is a directory",
+        "bytes.yaml": "not a text in UTF-8: byte 7 begins no character",
+    }.items():
+        document = DocumentFile(tmp_path / name)
+        with pytest.raises(OSError, match=reason) as caught:
+            document.text()
+        assert str(caught.value) == f"{tmp_path / name}: {reason}"
