@@ -187,6 +187,18 @@ class Rib:
             if prefix in table.rejected
         )
 
+    @property
+    def refused(self) -> int:
+        """Count the refused paths of all peers."""
+        return sum(len(t.rejected) for tables in self._tables.values() for t in tables.values())
+
+    def rejections_inside(self, prefix: Prefix) -> Iterator[tuple[Prefix, Rejection]]:
+        """Give the refused paths to prefixes inside; looks at every refused path of the family."""
+        for peer, table in self._by_family[prefix.family]:
+            for inside, refused in table.rejected.items():
+                if prefix.covers(inside):
+                    yield inside, Rejection(peer, *refused)
+
     def loops(self, peer: PeerId, family: int) -> Iterator[Prefix]:
         """Give what was refused because our own AS stands in its path."""
         table = self._tables.get(peer, {}).get(family)

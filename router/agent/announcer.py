@@ -49,7 +49,7 @@ class Announcer:
             self._leaving = frozenset()
         return self._leaving | (unreachables & set(self.networks))
 
-    def announce(
+    def announce(  # noqa: PLR0913 - all that is seen, by name
         self,
         settings: AgentSettings,
         own: frozenset[Prefix],
@@ -57,12 +57,14 @@ class Announcer:
         unreachables: set[Prefix],
         links: Links | None,
         services: Set[Prefix] | None,
+        withheld: Mapping[Prefix, str],
         kept_down: Mapping[PeerId, Ending],
     ) -> None:
         """Make the speaker announce what works. Raises OSError or BgpError.
 
         `links` are None before the first look, `services` before the API has told of them: a
-        speaker that starts before anything works would send End-of-RIB first (RFC 4724).
+        speaker that starts before anything works would send End-of-RIB first (RFC 4724). What is
+        `withheld` for the reason given waits.
         """
         self._is_told = False
         seen = links or Links.of(())
@@ -72,6 +74,7 @@ class Announcer:
             unreachables=unreachables,
             links=seen,
             services=services or frozenset(),
+            withheld=withheld,
         )
         self.next_hops = next_hops(settings.peers, settings.node_addresses, seen)
         drain = self._draining.state

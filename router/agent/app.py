@@ -16,6 +16,7 @@ from bgp.speaker.process import Speaker, SpeakerProcessSettings
 from router.agent.api import LocalApi
 from router.agent.bfd_link import BfdLink
 from router.agent.circumstances import Circumstances
+from router.agent.cleared_file import ClearedFile
 from router.agent.cni_door import ask_server
 from router.agent.control import Control
 from router.agent.core import RouteAgent
@@ -44,6 +45,7 @@ from router.kernel.protocols import LEARNED_DEFAULT_METRIC, LEARNED_METRIC
 from router.kernel.router_advertisement import RouterAdvertisements
 from router.kernel.rules import OwnTable, RuleTable
 from router.kernel.sysctl import Sysctls
+from router.reconcile.duplicates import CONTESTED
 from router.reconcile.learned import Metrics
 from router.reconcile.readiness import State
 
@@ -190,6 +192,7 @@ def run_router(options: Options) -> int:
                 advertisements=advertisements,
                 drain=DrainFile(options.state_dir),
                 place=OwnTable(RuleTable(channel), table),
+                cleared=ClearedFile(options.run_dir / "cleared.json"),
                 services=ServiceFile(options.run_dir / "services.json"),
             ),
             Circumstances(
@@ -249,6 +252,11 @@ def _tell_cluster(cluster: Cluster, agent: RouteAgent, before: State, looking: L
         cluster.want_report(None)
     elif report := looking.look(lambda: node_report(agent, time.monotonic(), time.time())):
         cluster.want_report(report)
+    cluster.want_claims(agent.duplicates.asked)
+    for standing in agent.duplicates.take_news():
+        contested = standing.phase in CONTESTED
+        text = f"{standing.cidr}: {standing.describe() or 'this node has it alone again'}"
+        cluster.tell(Note("PodrouteDuplicatePodCIDR", text, warning=contested))
     if verdict.state is not before and State.RESUMING not in (verdict.state, before):
         cluster.tell(Note(verdict.reason.value, verdict.text, warning=not verdict.is_ready))
 
@@ -280,6 +288,7 @@ def _loop(
         if cluster is not None:
             view = cluster.take()
             agent.serving.services, agent.node = view.services, view.node
+            agent.duplicates.claims = view.claims
         pause_s = agent.step()
         if cluster is not None:
             _tell_cluster(cluster, agent, before, looking)

@@ -28,6 +28,7 @@ def complaints(agent: RouteAgent, now: float) -> list[str]:
     reasons += [
         f"{prefix} is not announced: {why}" for prefix, why in agent.announcer.current.waiting
     ]
+    reasons += agent.duplicates.complaints
     reasons += [f"{prefix}: {why}" for prefix, why in sorted(agent.forwarding.refused.items())]
     if agent.draining.problem:
         reasons.insert(0, f"drain: {agent.draining.problem}")

@@ -20,6 +20,7 @@ from router.agent.announcer import Announcer
 from router.agent.attempt import attempt
 from router.agent.circumstances import Circumstances
 from router.agent.draining import Draining
+from router.agent.duplicates import Duplicates
 from router.agent.forwarding import Forwarding
 from router.agent.holds import Holds
 from router.agent.liveness import Liveness
@@ -99,6 +100,7 @@ class RouteAgent:
             has_api=circumstances.expects_pod_cidrs,
         )
         self.announcer = Announcer(shells.speaker, self.draining)
+        self.duplicates = Duplicates(circumstances, shells.cleared)
         self.serving = Serving(circumstances, shells.services, now=monotonic())
         self.steps = Histogram(STEP_BOUNDS_S)
         self.problems: dict[str, str] = {}
@@ -118,12 +120,15 @@ class RouteAgent:
         self._attempt("links", lambda: self._look(noticed))
         for event in self.shells.speaker.poll(now):
             self._receive(event, now)
+            self.duplicates.note()
         self.announcer.since.follow((s for _, s in self.sessions.all), self._wall())
         self._attempt("bfd", self._watch_paths)
         self.sessions.expire(now)
         self.holds.expire(now)
         self._attempt("forwarding", lambda: self._forward(now))
         self._attempt("routing rules", lambda: self._place(now))
+        look = partial(self.duplicates.step, self.settings, self.rib, self.sessions.established)
+        self._attempt("duplicates", lambda: look(self.links, now))
         follow = partial(self.draining.follow, self.node, self.settings.drain)
         self._attempt("orders to drain", lambda: follow(now=now, at=self._wall()))
         self._attempt("announcement", lambda: self._announce(now))
@@ -199,6 +204,7 @@ class RouteAgent:
             unreachables=self.forwarding.fib.unreachables,
             links=self.links if self._seen_links else None,
             services=self.serving.announced(now),
+            withheld=self.duplicates.withheld,
             kept_down=self.holds.endings(),
         )
 
@@ -235,10 +241,11 @@ class RouteAgent:
         )
 
     def _facts(self) -> NodeFacts:
+        own = self._own - self.duplicates.pending
         return node_facts(
             settings=self.settings,
             mtu=smallest_mtu(self.uplinks, self.links),
-            waiting=[item for item in self.announcer.current.waiting if item[0] in self._own],
+            waiting=[item for item in self.announcer.current.waiting if item[0] in own],
             problems=self.problems,
             drain=self.draining.state,
         )

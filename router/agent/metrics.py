@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from router.agent.exposition import Kind, Page, Value, labels
 from router.reconcile.drain import Phase
+from router.reconcile.duplicates import Phase as Claimed
 
 Json = Mapping[str, Any]
 
@@ -28,6 +29,7 @@ def render(status: Json, peers: Json, cni: Json | None) -> str:
     page = Page()
     _agent(page, status)
     _routes(page, status)
+    _pod_cidrs(page, status["pod_cidr_claims"])
     _drain(page, peers["drain"])
     _api(page, status["api"])
     _sessions(page, peers["peers"])
@@ -93,6 +95,16 @@ def _routes(page: Page, status: Json) -> None:
         "podroute_end_of_rib_awaited",
         "Peers whose End-of-RIB holds back the removal of routes found at the start.",
         len(status["waiting_for_end_of_rib"]),
+    )
+
+
+def _pod_cidrs(page: Page, claims: list[Json]) -> None:
+    counted = Counter(claim["state"] for claim in claims)
+    page.family(
+        Kind.GAUGE,
+        "podroute_pod_cidrs",
+        "Pod CIDRs that are to be announced, by whether somebody else has them, too.",
+        [(labels(state=phase.value), counted[phase.value]) for phase in Claimed],
     )
 
 

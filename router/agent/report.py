@@ -10,6 +10,7 @@ from bgp.peer import PeerSettings
 from router.agent import drain_requests, view
 from router.agent.core import RouteAgent
 from router.agent.holds import Kind
+from router.reconcile.duplicates import CONTESTED
 from router.reconcile.node_report import Report, Said
 from router.reconcile.readiness import State
 
@@ -129,7 +130,17 @@ def _conditions(agent: RouteAgent) -> tuple[Said, ...]:
         Said("ReferencesFound", "False", "Missing", missing)
         if missing
         else Said("ReferencesFound", "True", "Found"),
+        _unique(agent),
     )
+
+
+def _unique(agent: RouteAgent) -> Said:
+    contested = [each for each in agent.duplicates.all if each.phase in CONTESTED]
+    if not contested:
+        return Said("PodCIDRsUnique", "True", "Unique")
+    text = "; ".join(f"{each.cidr}: {each.describe()}" for each in contested)
+    gravest = min(contested, key=lambda each: each.is_announced)
+    return Said("PodCIDRsUnique", "False", gravest.phase.value.capitalize(), text)
 
 
 def _disabled(peers: tuple[PeerSettings, ...]) -> list[str]:

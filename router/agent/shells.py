@@ -13,6 +13,7 @@ from bgp.event import Event
 from bgp.peer import PeerId, SpeakerConfig
 from cni.node_facts import NodeFacts
 from router.agent.bfd_link import BfdShell, NoBfd
+from router.agent.cleared_file import ClearedMemory, NoClearedMemory
 from router.agent.draining import DrainShell, NoDrainStore
 from router.agent.forwarding import FibShell
 from router.agent.placing import NoRules, PlaceShell
@@ -120,4 +121,5 @@ class Shells:
     advertisements: AdvertisementShell = field(default_factory=NoAdvertisements)
     drain: DrainShell = field(default_factory=NoDrainStore)
     place: PlaceShell = field(default_factory=NoRules)
+    cleared: ClearedMemory = field(default_factory=NoClearedMemory)
     services: ServiceMemory = field(default_factory=NoServiceMemory)

@@ -16,8 +16,10 @@ from bgp.peer import PeerSettings
 from bgp.session import Session, State, Told
 from router.agent.complaints import complaints
 from router.agent.core import RouteAgent
+from router.agent.duplicates import heard_json
 from router.agent.holds import describe
 from router.config.settings import WaitingPeer
+from router.reconcile.duplicates import Standing
 
 Json = dict[str, Any]
 FAMILY_NAMES: Final = {IPV4: "ipv4 unicast", 6: "ipv6 unicast"}
@@ -52,6 +54,7 @@ def status(agent: RouteAgent, now: float) -> Json:
             {"prefix": str(cidr), "unreachable_route": cidr in fib.unreachables}
             for cidr in agent.settings.pod_cidrs
         ],
+        "pod_cidr_claims": [_claim(standing) for standing in agent.duplicates.all],
         "announcing": [str(prefix) for prefix in agent.announcer.networks],
         "services": {
             "addresses": len(agent.serving.addresses),
@@ -72,6 +75,17 @@ def status(agent: RouteAgent, now: float) -> Json:
         ),
         "uplinks": list(agent.uplinks),
         "steps": agent.steps.as_json(),
+    }
+
+
+def _claim(standing: Standing) -> Json:
+    return {
+        "prefix": str(standing.cidr),
+        "state": standing.phase.value,
+        "may_be_announced": standing.is_announced,
+        "other_node": standing.other or None,
+        "heard": [heard_json(each) for each in sorted(standing.heard)],
+        "text": standing.describe() or None,
     }
 
 

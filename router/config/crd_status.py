@@ -97,7 +97,9 @@ def _session() -> Schema:
 def _condition() -> Schema:
     return mapping(
         {
-            "type": string("Ready, ConfigurationInForce, ReferencesFound.", longest=316),
+            "type": string(
+                "Ready, ConfigurationInForce, ReferencesFound, PodCIDRsUnique.", longest=316
+            ),
             "status": openapi.words("Whether it holds.", "True", "False", "Unknown"),
             "reason": string("The reason as one word.", shortest=1),
             "message": string("The reason in words.", longest=32768),

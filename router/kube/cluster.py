@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from router.kube import convert
+from router.kube.claims import ClaimsReader
 from router.kube.client import Client
 from router.kube.clock import Clock, precise_wall_time, wall_time
 from router.kube.errors import MalformedError
@@ -60,6 +61,7 @@ class Cluster:
         self._events: EventWriter | None = None
         self._secrets: SecretReader | None = None
         self._services: ServiceFollower | None = None
+        self._claims: ClaimsReader | None = None
         self._wants_services = False
         self._watches: dict[str, Watch] = {}
         self._thread = threading.Thread(target=self._run, name="kube-api", daemon=True)
@@ -94,6 +96,11 @@ class Cluster:
             self._wants_services = wanted
             self._post(self._services.want, wanted)
 
+    def want_claims(self, number: int) -> None:
+        """List all Nodes once more, if this number is higher than those before."""
+        if self._claims is not None and number > self._view.claims.number:
+            self._post(self._claims.want, number)
+
     def tell(self, note: Note) -> None:
         """Send an Event about the node, if the API server takes it."""
         if self._events is not None:
@@ -121,59 +128,40 @@ class Cluster:
         client = Client(settings.access)
         clock = Clock()
         self._stop = asyncio.Event()
-        self._writer = NodeStatusWriter(
-            api=client,
-            name=settings.node,
-            pace=settings.pace,
-            clock=clock,
-            wall=wall_time,
-            told=self._publish,
-        )
-        self._reporter = StatusObjectWriter(
-            api=client,
-            name=settings.node,
-            pace=settings.pace,
-            clock=clock,
-            wall=wall_time,
-            told=self._publish,
-        )
-        self._events = EventWriter(
-            api=client, pace=settings.pace, clock=clock, wall=precise_wall_time
-        )
+        given: dict[str, Any] = {"api": client, "pace": settings.pace, "clock": clock}
+        written: dict[str, Any] = {"name": settings.node, "wall": wall_time, "told": self._publish}
+        self._writer = NodeStatusWriter(**given, **written)
+        self._reporter = StatusObjectWriter(**given, **written)
+        self._events = EventWriter(**given, wall=precise_wall_time)
         self._secrets = SecretReader(
-            api=client,
+            **given,
             namespace=settings.namespace,
-            pace=settings.pace,
-            clock=clock,
             changed=self._secrets_changed,
             found=dict(self._raw.secrets),
         )
         self._services = ServiceFollower(
-            api=client,
+            **given,
             node=settings.node,
-            pace=settings.pace,
-            clock=clock,
             changed=lambda services: self._publish(services=services),
             told=self._publish,
             noted=self._note_service,
         )
+        self._claims = ClaimsReader(
+            **given, changed=lambda claims: self._publish(claims=claims), told=self._publish
+        )
         self._watches["node"] = Watch(
-            api=client,
+            **given,
             target=Target(collection="/api/v1/nodes", name=settings.node),
-            pace=settings.pace,
-            clock=clock,
             changed=self._node_changed,
             told=self._health_changed,
         )
         if settings.config_map:
             self._watches["config map"] = Watch(
-                api=client,
+                **given,
                 target=Target(
                     collection=f"/api/v1/namespaces/{settings.namespace}/configmaps",
                     name=settings.config_map,
                 ),
-                pace=settings.pace,
-                clock=clock,
                 changed=self._config_map_changed,
                 told=self._health_changed,
             )
@@ -186,6 +174,7 @@ class Cluster:
             "events": self._events.follow,
             "secrets": self._secrets.follow,
             "services": self._services.follow,
+            "nodes": self._claims.follow,
         }
         tasks = [asyncio.create_task(self._keep(name, part)) for name, part in parts.items()]
         self._loop = asyncio.get_running_loop()
@@ -283,10 +272,11 @@ class Cluster:
             watches += self._services.watches.values()
         healths: list[Health] = [watch.health for watch in watches]
         lost = [health.problem for health in healths if not health.connected]
+        unlisted = [self._claims.problem] if self._claims and self._claims.problem else []
         view = replace(
             self._view,
             connected=bool(healths) and not lost,
-            problem="; ".join(dict.fromkeys([*lost, *self._problems.values()])),
+            problem="; ".join(dict.fromkeys([*lost, *self._problems.values(), *unlisted])),
             status_problem="; ".join(
                 each.problem for each in (self._writer, self._reporter) if each and each.problem
             ),

@@ -17,7 +17,7 @@ from bgp.nlri import Prefix, PrefixError
 from router.kube import shape
 from router.kube.errors import MalformedError
 from router.model.link import Address
-from router.model.node import Condition, ConfigMapView, NodeView, Taint
+from router.model.node import Claim, Condition, ConfigMapView, NodeView, Taint
 from router.model.service import Key
 
 
@@ -123,6 +123,16 @@ def node_view(raw: Mapping[str, Any]) -> NodeView:
             for item in shape.mappings(status.get("conditions"))
         ),
         problems=tuple(problems),
+    )
+
+
+def claim(raw: Mapping[str, Any]) -> Claim:
+    """Return whose pod CIDRs a Node says it has. Raises MalformedError when it has no name."""
+    metadata = shape.mapping(raw.get("metadata"))
+    return Claim(
+        name=name_of(raw),
+        created=shape.text(metadata.get("creationTimestamp")),
+        pod_cidrs=_pod_cidrs(shape.mapping(raw.get("spec")), []),
     )
 
 

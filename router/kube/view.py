@@ -13,7 +13,7 @@ from router.kube.access import Access
 from router.kube.errors import MalformedError
 from router.kube.memory import Remembered
 from router.kube.pace import Pace
-from router.model.node import ConfigMapView, NodeView, Observed, SecretRef
+from router.model.node import Claims, ConfigMapView, NodeView, Observed, SecretRef
 from router.model.service import Services
 
 
@@ -43,6 +43,8 @@ class ClusterView:
     secret_problems: Mapping[SecretRef, str] = field(default_factory=dict)
     services: Services = field(default_factory=Services)
     """Known only while they are wanted."""
+    claims: Claims = field(default_factory=Claims)
+    """All Nodes, as they were when a pod CIDR of ours was heard from elsewhere."""
     connected: bool = False
     """Whether every watch is open now. No part of any readiness."""
     problem: str = ""

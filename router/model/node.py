@@ -97,3 +97,25 @@ class SecretRef(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name}/{self.key}"
+
+
+class Claim(NamedTuple):
+    """A Node that may be another, and the pod CIDRs that the API gave it."""
+
+    name: str
+    created: str
+    """metadata.creationTimestamp, RFC 3339 in UTC: sorts as text."""
+    pod_cidrs: tuple[Prefix, ...]
+
+    def age(self) -> tuple[str, str]:
+        """Return what sorts the older first."""
+        return self.created, self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """All Nodes of the cluster as they were when somebody asked."""
+
+    number: int = 0
+    """Of the question that this answers; it answers those before, too."""
+    found: tuple[Claim, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bgp.nlri import IPV6, Prefix
@@ -24,17 +25,21 @@ def announcement(
     unreachables: Set[Prefix],
     links: Links,
     services: Set[Prefix] = frozenset(),
+    withheld: Mapping[Prefix, str] = MappingProxyType({}),
 ) -> Announcement:
     """Return what works already and may be announced, canonical.
 
     A pod CIDR needs its `unreachable` route first, else packets to unused addresses loop
     between node and ToR; a node address must stand on a link. Addresses of Services must have
-    no such route: the node's own clients would meet it before kube-proxy's DNAT.
+    no such route: the node's own clients would meet it before kube-proxy's DNAT. `withheld` are
+    pod CIDRs that must wait, and why.
     """
     networks: set[Prefix] = set(services)
     waiting: list[tuple[Prefix, str]] = []
     for cidr in pod_cidrs:
-        if cidr in unreachables:
+        if cidr in withheld:
+            waiting.append((cidr, withheld[cidr]))
+        elif cidr in unreachables:
             networks.add(cidr)
         else:
             waiting.append((cidr, "its unreachable route is not in the kernel yet"))

@@ -6,12 +6,13 @@ cluster of that kubeconfig; whoever it names must be allowed to make namespaces 
 
 from __future__ import annotations
 
+import re
 import uuid
 
 import pytest
 
 from router.kube.client import JSON_PATCH, STRATEGIC_PATCH
-from router.kube.convert import config_map_view, items_of, node_view, resource_version
+from router.kube.convert import claim, config_map_view, items_of, node_view, resource_version
 from router.kube.errors import RefusedError
 from router.reconcile.node_status import (
     CONDITION,
@@ -231,6 +232,22 @@ def test_pod_cidrs_cannot_change_once_set(contract: ContractApi) -> None:
         contract, 422, "PATCH", f"/api/v1/nodes/{name}", body=body,
         content_type="application/merge-patch+json",
     )  # fmt: skip
+
+
+def test_all_nodes_in_pages_say_their_age_and_cidrs(contract: ContractApi) -> None:
+    made = sorted(node_name() for _ in range(3))
+    for index, name in enumerate(made):
+        cidr = f"10.99.{index}.0/24"
+        contract.make_node(name, spec={"podCIDR": cidr, "podCIDRs": [cidr]})
+    found = []
+    token = ""
+    while not found or token:
+        answer = contract.get("/api/v1/nodes", limit="2", **{"continue": token})
+        found += [claim(item) for item in items_of(answer)]
+        token = answer["metadata"].get("continue", "")
+    ours = [each for each in found if each.name in made]
+    assert [str(*each.pod_cidrs) for each in ours] == [f"10.99.{index}.0/24" for index in range(3)]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", each.created) for each in ours)
 
 
 def test_an_event_about_a_node_is_taken(contract: ContractApi) -> None:

@@ -17,6 +17,7 @@ from bgp.peer import PeerId, SpeakerConfig
 from bgp.secret import Secret
 from cni.node_facts import NodeFacts
 from router.agent.circumstances import Circumstances
+from router.agent.cleared_file import ClearedMemory, NoClearedMemory
 from router.agent.core import RouteAgent
 from router.agent.draining import DrainShell, NoDrainStore
 from router.agent.shells import Shells
@@ -213,6 +214,8 @@ class Bench:
         drain: DrainShell | None = None,
         *,
         cluster: bool = False,
+        cleared: ClearedMemory | None = None,
+        resumed: bool = False,
     ) -> None:
         self.now = 1000.0
         self.kernel = kernel or ModelKernel()
@@ -231,9 +234,12 @@ class Bench:
                 publish=self.published.append,
                 advertisements=self.advertisements,
                 drain=drain or NoDrainStore(),
+                cleared=cleared or NoClearedMemory(),
             ),
             Circumstances(
-                metrics=Metrics(learned=120, default=4_000_000), expects_pod_cidrs=cluster
+                metrics=Metrics(learned=120, default=4_000_000),
+                expects_pod_cidrs=cluster,
+                resumed=resumed,
             ),
             monotonic=lambda: self.now,
             wall=lambda: self.now,

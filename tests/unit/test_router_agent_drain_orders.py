@@ -38,12 +38,11 @@ def started(store: DrainFile, says: NodeView | None = None, config: str = CONFIG
     if says is not None:
         show(bench, says)
     bench.establish("tor1", "tor2")
+    bench.step(end_of_rib("tor1"), end_of_rib("tor2"))
+    networks = bench.speaker.configured[-1].networks
     for name in ("tor1", "tor2"):
-        networks = bench.speaker.configured[-1].networks if bench.speaker.configured else ()
-        bench.step(end_of_rib(name))
-        bench.step(
-            Sent(peer=PeerId(name), announced=networks), Sent(peer=PeerId(name), end_of_rib=4)
-        )
+        sent = Sent(peer=PeerId(name), announced=networks)
+        bench.step(sent, Sent(peer=PeerId(name), end_of_rib=4))
     return bench
 
 

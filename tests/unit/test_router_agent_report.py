@@ -72,7 +72,16 @@ def test_sessions_and_routes(bench: Bench) -> None:
         "Ready": ("False", "PodrouteNotAnnounced"),
         "ConfigurationInForce": ("True", "InForce"),
         "ReferencesFound": ("True", "Found"),
+        "PodCIDRsUnique": ("True", "Unique"),
     }
+
+
+def test_a_pod_cidr_of_two_nodes_is_a_condition(bench: Bench) -> None:
+    bench.step(update("tor1", "10.244.1.0/24"), after_s=5)
+    status = told(bench)
+    (said,) = (c for c in status["conditions"] if c["type"] == "PodCIDRsUnique")
+    assert (said["status"], said["reason"]) == ("False", "Unclaimed")
+    assert "AS 65202 by tor1" in said["message"]
 
 
 def test_a_lost_session_says_why(bench: Bench) -> None:

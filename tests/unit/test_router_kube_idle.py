@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from containerlab.fakeapi import objects
+from router.kube.claims import ClaimsReader
 from router.kube.clock import Clock
 from router.kube.convert import node_view
 from router.kube.errors import RefusedError
@@ -14,7 +15,7 @@ from router.kube.event import EventWriter, Note
 from router.kube.node_status import NodeStatusWriter
 from router.kube.pace import Pace
 from router.kube.secret import SecretReader
-from router.model.node import NodeView, SecretRef
+from router.model.node import Claims, NodeView, SecretRef
 from router.reconcile.node_status import CONDITION, StatusSettings
 from router.reconcile.readiness import ReadinessSettings, Signs, first_verdict, judge
 from tests.support.scripted_api import ScriptedApi
@@ -184,5 +185,25 @@ def test_events_are_few_whatever_happens() -> None:
         await run(events.follow, tell, while_s=HOUR_S)
         assert len(api.asked_for("post")) <= 5 + HOUR_S / 60 + 1
         assert events.dropped > 1000
+
+    run_virtually(main())
+
+
+def test_whoever_asks_for_all_nodes_all_the_time_gets_them_once_a_minute() -> None:
+    async def main() -> None:
+        api = ScriptedApi(others={"/api/v1/nodes": {"metadata": {}, "items": []}})
+        found: list[Claims] = []
+        reading = ClaimsReader(
+            api=api, pace=Pace(), clock=clock(), changed=found.append, told=lambda: None
+        )
+
+        async def ask() -> None:
+            for number in range(1, int(HOUR_S)):
+                reading.want(number)
+                await asyncio.sleep(1)
+
+        await run(reading.follow, ask, while_s=HOUR_S)
+        assert 50 <= len(api.asked_for("list")) <= 64
+        assert found[-1].number > HOUR_S - 120, "the newest question is answered"
 
     run_virtually(main())
