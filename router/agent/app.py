@@ -15,7 +15,7 @@ from bgp.speaker.launch import may_bind_low_ports
 from bgp.speaker.process import Speaker, SpeakerProcessSettings
 from router.agent.api import LocalApi
 from router.agent.bfd_link import BfdLink
-from router.agent.circumstances import Circumstances
+from router.agent.circumstances import METRICS, Circumstances
 from router.agent.cleared_file import ClearedFile
 from router.agent.cni_door import ask_server
 from router.agent.control import Control
@@ -39,14 +39,13 @@ from router.config.file import DocumentFile
 from router.config.settings import AgentSettings
 from router.kernel.channel import Channel
 from router.kernel.fib import FibTable
+from router.kernel.form import choose_form
 from router.kernel.link import LinkTable
 from router.kernel.monitor import Monitor
-from router.kernel.protocols import LEARNED_DEFAULT_METRIC, LEARNED_METRIC
 from router.kernel.router_advertisement import RouterAdvertisements
 from router.kernel.rules import OwnTable, RuleTable
 from router.kernel.sysctl import Sysctls
 from router.reconcile.duplicates import CONTESTED
-from router.reconcile.learned import Metrics
 from router.reconcile.readiness import State
 
 if TYPE_CHECKING:  # the API client costs 20 MB; only cluster mode loads it
@@ -196,7 +195,8 @@ def run_router(options: Options) -> int:
                 services=ServiceFile(options.run_dir / "services.json"),
             ),
             Circumstances(
-                metrics=Metrics(learned=LEARNED_METRIC, default=LEARNED_DEFAULT_METRIC),
+                metrics=METRICS,
+                form=choose_form(settings.nexthops, channel),
                 resumed=node_file.exists(),
                 expects_pod_cidrs=cluster is not None,
                 low_ports=low_ports,

@@ -81,9 +81,7 @@ class RouteAgent:
             waiting=settings.waiting,
         )
         self.holds = Holds(settings.peers, low_ports=circumstances.low_ports)
-        self.forwarding = Forwarding(
-            shells.fib, self.rib, circumstances.metrics, settings.node_addresses
-        )
+        self.forwarding = Forwarding(shells.fib, self.rib, circumstances, settings.node_addresses)
         self.liveness = Liveness(shells.bfd)
         self.links = Links.of(())
         self.gateways: tuple[Address, ...] = ()
@@ -156,7 +154,7 @@ class RouteAgent:
             self.shells.advertisements.want(self._ports)
             self.forwarding.see_links(self.links)
             self.liveness.see_links(self.settings.peers, self.links)
-            set_sysctls(self.shells, self.uplinks, self.settings.interfaces)
+            set_sysctls(self.shells, self.uplinks, self.settings.interfaces, self.forwarding.form)
 
     def _receive(self, event: Event, now: float) -> None:
         tell_speaker(event, self.problems)
@@ -272,11 +270,7 @@ class RouteAgent:
         What only a new process can take (node name, the speaker's user) is told as a problem
         until the agent is started again.
         """
-        fixed = [
-            field
-            for field in ("node", "place", "speaker_uid", "speaker_gid", "speaker_receive")
-            if getattr(settings, field) != getattr(self.settings, field)
-        ]
+        fixed = settings.fixed_since_start(self.settings)
         self.problems.pop("restart", None)
         if fixed:
             self.problems["restart"] = f"a change of {', '.join(fixed)} needs a restart"

@@ -13,13 +13,15 @@ from typing import Final, Protocol
 
 from bgp.nlri import Prefix
 from bgp.rib import Rib
+from router.agent.circumstances import Circumstances
 from router.kernel.errors import KernelError
 from router.kernel.fib import Refusal
 from router.kernel.monitor import Noticed
 from router.model.fib import Fib, Hop
 from router.model.link import Address, Links
 from router.reconcile import learned
-from router.reconcile.fib import Want, plan_own, plan_prune, plan_routes, plan_unused
+from router.reconcile.fib import plan_own, plan_prune, plan_routes, plan_unused
+from router.reconcile.form import Want
 from router.reconcile.operation import DeleteRoute, Operation, WriteGroup, WriteRoute, record
 
 _log = logging.getLogger(__name__)
@@ -43,13 +45,14 @@ class Forwarding:
         self,
         shell: FibShell,
         rib: Rib,
-        metrics: learned.Metrics,
+        circumstances: Circumstances,
         node_addresses: tuple[Address, ...],
     ) -> None:
         """Observe nothing yet: the first `reconcile` does."""
+        self.form = circumstances.form
         self._shell = shell
         self._rib = rib
-        self._metrics = metrics
+        self._metrics = circumstances.metrics
         self._node_addresses = node_addresses
         self._links = Links.of(())
         self._resolver = learned.Resolver(self._links)
@@ -92,7 +95,7 @@ class Forwarding:
         carry nothing of ours, do not matter.
         """
         lost = noticed.lost
-        if noticed.fib or self.fib.is_on(lost) or not lost.isdisjoint(self._sourced):
+        if noticed.fib or self.fib.is_on(lost, self.form) or not lost.isdisjoint(self._sourced):
             self._observed = False
 
     def reconfigure(self, node_addresses: tuple[Address, ...]) -> None:
@@ -111,12 +114,13 @@ class Forwarding:
         The routes behind those groups are decided anew at the next `reconcile`: another peer
         may still give the same next hop. Raises KernelError.
         """
-        plan = plan_prune(self.fib, dead)
+        plan = plan_prune(self.fib, dead, self.form)
         try:
             self._apply(plan)
         except KernelError:
             self._observed = False
             raise
+        self._dirty |= {o.prefix for o in plan if isinstance(o, WriteRoute)}
         groups = {operation.id for operation in plan if isinstance(operation, WriteGroup)}
         if groups:
             self._dirty |= {p for p, route in self.fib.routes.items() if route.group in groups}
@@ -153,7 +157,7 @@ class Forwarding:
         if found:
             found -= self._wanted.keys() & self._dirty
         write_own, remove_own = plan_own(self.fib, own)
-        plan = plan_routes(self.fib, self._wanted, self._dirty, keep=found)
+        plan = plan_routes(self.fib, self._wanted, self._dirty, keep=found, form=self.form)
         self._dirty = set()
         done = self._apply([*write_own, *plan, *remove_own])
         if looked or self._untidy:

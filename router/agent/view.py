@@ -67,6 +67,7 @@ def status(agent: RouteAgent, now: float) -> Json:
             "installed": len(fib.routes),
             "refused": len(agent.forwarding.refused),
             "repairs": agent.forwarding.repairs,
+            "form": agent.forwarding.form.value,
         },
         "waiting_for_end_of_rib": sorted(
             {item.peer for item in agent.sessions.after_start.awaited}
@@ -269,14 +270,12 @@ def _path(path: Path, *, best: bool) -> Json:
 
 def hops(agent: RouteAgent, prefix: Prefix) -> list[str] | None:
     """Return the kernel's next hops of a learned prefix; None: it is not there."""
-    route = agent.forwarding.fib.routes.get(prefix)
-    if route is None:
+    fib = agent.forwarding.fib
+    if prefix not in fib.routes:
         return None
     names = {link.index: link.name for link in agent.links.all}
-    return [
-        f"{hop.address} dev {names.get(hop.ifindex, hop.ifindex)}"
-        for hop in agent.forwarding.fib.hops_of(route.group)
-    ]
+    found = fib.hops_of(fib.routes[prefix])
+    return [f"{hop.address} dev {names.get(hop.ifindex, hop.ifindex)}" for hop in found]
 
 
 def time_text(at: float | None) -> str | None:

@@ -22,6 +22,7 @@ from router.config.router_id import hashed_router_id
 from router.config.services import read_services
 from router.config.settings import AgentSettings
 from router.config.surroundings import Surroundings, no_secrets
+from router.model.fib import Nexthops
 from router.model.link import Address
 from router.model.place import MAIN, Place
 from router.reconcile.drain import MAX_PREPEND, MAX_WAIT_S, DrainSettings, TaintMatch
@@ -120,6 +121,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         ),
         waiting=tuple(reader.waiting),
         place=_place(fib),
+        nexthops=fib.value("nexthops", words.choice(Nexthops), Nexthops.AUTO),
         drain=_drain(drain),
         metrics_listen=metrics.value("listen", words.listen, None),
         page_listen=page.value("listen", words.listen_or_none, DEFAULT_PAGE),

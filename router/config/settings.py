@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from bgp.decision import RELAXED, Selection
 from bgp.nlri import Prefix
 from bgp.peer import PeerSettings, Receive
 from bgp.peer_rules import LOWEST_FREE_PORT
 from bgp.policy import AcceptRule, ImportPolicy, cluster_rule
+from router.model.fib import Nexthops
 from router.model.link import Address
 from router.model.place import MAIN, Place
 from router.reconcile.drain import DrainSettings
 from router.reconcile.node_status import StatusSettings
 from router.reconcile.readiness import ReadinessSettings
 from router.reconcile.services import Reserved, ServiceSettings
+
+_FIXED: Final = ("node", "place", "nexthops", "speaker_uid", "speaker_gid", "speaker_receive")
 
 
 class WaitingPeer(NamedTuple):
@@ -79,6 +82,8 @@ class AgentSettings:
     """Which of equal paths are used together."""
     place: Place = MAIN
     """The routing table of learned routes."""
+    nexthops: Nexthops = Nexthops.AUTO
+    """Whether learned routes go through nexthop objects."""
     drain: DrainSettings = field(default_factory=DrainSettings)
     services: ServiceSettings = field(default_factory=ServiceSettings)
     """Which addresses of Services are announced."""
@@ -88,6 +93,10 @@ class AgentSettings:
     """Where the status page is served; None: nowhere."""
     notes: tuple[str, ...] = ()
     """What of the document waits for something outside, in words; the rest is in force."""
+
+    def fixed_since_start(self, before: AgentSettings) -> list[str]:
+        """Return the fields that only a new process can take and that differ from `before`."""
+        return [field for field in _FIXED if getattr(self, field) != getattr(before, field)]
 
     @property
     def interfaces(self) -> tuple[str, ...]:

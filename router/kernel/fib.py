@@ -18,7 +18,7 @@ from router.kernel.protocols import (
     OWN_CIDR_METRIC,
     RouteProtocol,
 )
-from router.model.fib import Fib, Hop
+from router.model.fib import Fib, Hop, Route
 from router.model.place import MAIN, MAIN_TABLE, Place
 from router.reconcile.operation import (
     DeleteNexthop,
@@ -104,7 +104,14 @@ class FibTable:
 
     def _observe_nexthops(self, fib: Fib) -> None:
         foreign: set[int] = set()
-        for _, payload in self._channel.dump(nexthop_wire.dump_all(), "list nexthop objects"):
+        try:
+            listed = self._channel.dump(nexthop_wire.dump_all(), "list nexthop objects")
+        except KernelError as error:
+            # A kernel without them has none; who writes some all the same is told so.
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            listed = []
+        for _, payload in listed:
             seen = nexthop_wire.read(payload)
             if seen.protocol != RouteProtocol.LEARNED:
                 foreign.add(seen.id)
@@ -123,6 +130,7 @@ class FibTable:
             if error.errno == errno.ENOENT:
                 return
             raise
+        alike: dict[Route, Route] = {}
         for _, payload in listed:
             seen = route_wire.read(payload)
             # Kernels before 4.20 ignore the filter; never trust it with ownership.
@@ -136,8 +144,8 @@ class FibTable:
             if protocol is RouteProtocol.OWN_CIDR:
                 if seen.unreachable and metric == OWN_CIDR_METRIC:
                     fib.unreachables.add(seen.prefix)
-            elif seen.route.group and metric == _metric(seen.prefix.length):
-                fib.routes[seen.prefix] = seen.route
+            elif metric == _metric(seen.prefix.length):
+                fib.routes[seen.prefix] = alike.setdefault(seen.route, seen.route)
             else:
                 fib.strays.add((seen.prefix, metric))
 
@@ -148,9 +156,10 @@ class FibTable:
         is unknown: observe again.
         """
         refusals: list[Refusal] = []
+        tails: dict[tuple[int, int], bytes] = {}
         for start in range(0, len(plan), _PIECE):
             piece = plan[start : start + _PIECE]
-            requests = [self._pack(operation) for operation in piece]
+            requests = [self._pack(operation, tails) for operation in piece]
             refusals += [
                 Refusal(operation=piece[f.index], errno=f.errno, detail=f.detail)
                 for f in self._channel.batch(requests, "write the FIB")
@@ -158,14 +167,17 @@ class FibTable:
             ]
         return refusals
 
-    def _pack(self, operation: Operation) -> bytes:
+    def _pack(self, operation: Operation, tails: dict[tuple[int, int], bytes]) -> bytes:
         # By far the most operations are these; a class pattern takes far longer.
         if isinstance(operation, WriteRoute):
+            prefix, route, replace = operation
+            # The plan keeps the route, so its id stays its own.
+            key = (id(route), prefix[0])
+            behind = tails.get(key)
+            if behind is None:
+                behind = tails[key] = route_wire.tail(prefix[0], route)
             return route_wire.write(
-                operation[0],
-                operation[1],
-                replace=operation[2],
-                table=self._table if operation[0][2] else MAIN_TABLE,
+                prefix, behind, replace=replace, table=self._table if prefix[2] else MAIN_TABLE
             )
         if isinstance(operation, DeleteRoute):
             prefix, metric = operation

@@ -9,6 +9,7 @@ from bgp.nlri import IPV4
 from router.kernel.message import (
     NLM_F_CREATE,
     NLM_F_DUMP,
+    NLM_F_EXCL,
     NLM_F_REPLACE,
     attribute,
     attributes,
@@ -25,6 +26,7 @@ RTM_GETNEXTHOP: Final = 106
 
 _NHA_ID: Final = 1
 _NHA_GROUP: Final = 2
+_NHA_BLACKHOLE: Final = 4
 _NHA_OIF: Final = 5
 _NHA_GATEWAY: Final = 6
 
@@ -71,6 +73,17 @@ def write_group(identifier: int, members: tuple[int, ...]) -> bytes:
         _NHMSG.pack(0, 0, RouteProtocol.LEARNED, 0, 0),
         u32(_NHA_ID, identifier),
         attribute(_NHA_GROUP, b"".join(_NEXTHOP_GRP.pack(m, 0, 0, 0) for m in members)),
+    )
+
+
+def write_blackhole(identifier: int) -> bytes:
+    """Return the message that creates a nexthop object that leads nowhere and needs no link."""
+    return message(
+        RTM_NEWNEXTHOP,
+        NLM_F_CREATE | NLM_F_EXCL,
+        _NHMSG.pack(_AF[IPV4], 0, RouteProtocol.LEARNED, 0, 0),
+        u32(_NHA_ID, identifier),
+        attribute(_NHA_BLACKHOLE, b""),
     )
 
 

@@ -1,7 +1,8 @@
 """Routes on the wire (include/uapi/linux/rtnetlink.h, struct rtmsg). PURE.
 
-Two forms are ours: a unicast route through a nexthop group, and an `unreachable` route
-for an own pod CIDR. Both live in the main table.
+Ours are unicast routes, through a nexthop group or with their next hops in themselves, and
+`unreachable` routes for own pod CIDRs. What many learned routes share, all that stands behind
+the destination, is packed once: their `tail`.
 """
 
 from __future__ import annotations
@@ -23,17 +24,23 @@ from router.kernel.message import (
     u32,
 )
 from router.kernel.protocols import OWN_CIDR_METRIC, RouteProtocol
-from router.model.fib import Route
+from router.model.fib import Hop, Hops, Route
 
 RTM_NEWROUTE: Final = 24
 RTM_DELROUTE: Final = 25
 RTM_GETROUTE: Final = 26
 
 _RTA_DST: Final = 1
+_RTA_OIF: Final = 4
+_RTA_GATEWAY: Final = 5
 _RTA_PRIORITY: Final = 6
 _RTA_PREFSRC: Final = 7
+_RTA_MULTIPATH: Final = 9
 _RTA_TABLE: Final = 15
+_RTA_VIA: Final = 18
+_RTA_ENCAP: Final = 22
 _RTA_NH_ID: Final = 30
+_RTNH_F_ONLINK: Final = 4
 _RT_TABLE_MAIN: Final = 254
 _RTN_UNICAST: Final = 1
 _RTN_UNREACHABLE: Final = 7
@@ -48,10 +55,12 @@ _SIZE: Final = {IPV4: 4, IPV6: 16}
 _LEARNED: Final = int(RouteProtocol.LEARNED)
 _ADD: Final = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL
 _REPLACE: Final = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE
-# A learned route in one piece: header, rtmsg, RTA_DST, RTA_PRIORITY, RTA_NH_ID.
-_PLAIN: Final = {f: struct.Struct(f"=IHHIIBBBBBBBBIHH{s}sHHIHHI") for f, s in _SIZE.items()}
-_FROM: Final = {f: struct.Struct(f"{_PLAIN[f].format}HH{s}s") for f, s in _SIZE.items()}
-"""The same with RTA_PREFSRC."""
+# A learned route up to its destination: header, rtmsg, RTA_DST.
+_HEAD: Final = {f: struct.Struct(f"=IHHIIBBBBBBBBIHH{s}s") for f, s in _SIZE.items()}
+_RTNEXTHOP: Final = struct.Struct("=HBBi")
+"""rtnh_len, rtnh_flags, rtnh_hops, rtnh_ifindex."""
+_RTVIA: Final = struct.Struct("=H")
+"""rtvia_family; the address follows."""
 _GONE: Final = {f: struct.Struct(f"=IHHIIBBBBBBBBIHH{s}sHHI") for f, s in _SIZE.items()}
 """A removal: up to RTA_PRIORITY."""
 _ANY_SCOPE: Final = 255
@@ -67,25 +76,50 @@ class Observed(NamedTuple):
     route: Route
 
 
-def write(prefix: Prefix, route: Route, *, replace: bool, table: int = _RT_TABLE_MAIN) -> bytes:
-    """Return the message that installs a learned route.
+def tail(family: int, route: Route) -> bytes:
+    """Return what stands behind the destination of every route like this one of a family."""
+    parts = [u32(_RTA_PRIORITY, route.metric)]
+    if route.group:
+        parts.append(u32(_RTA_NH_ID, route.group))
+    else:
+        legs = b"".join(_leg(family, hop) for hop in route.hops)
+        parts.append(attribute(_RTA_MULTIPATH, legs))
+    if route.source:
+        parts.append(attribute(_RTA_PREFSRC, route.source.to_bytes(_SIZE[family], "big")))
+    return b"".join(parts)
+
+
+def _leg(family: int, hop: Hop) -> bytes:
+    """Return one next hop, of the route's family or (IPv4 only) `via inet6`, of equal weight.
+
+    Onlink for the reasons of `router.kernel.nexthop.write_hop`.
+    """
+    address = hop.gateway.to_bytes(_SIZE[hop.family], "big")
+    if hop.family == family:
+        gateway = attribute(_RTA_GATEWAY, address)
+    else:
+        gateway = attribute(_RTA_VIA, _RTVIA.pack(_AF[hop.family]) + address)
+    length = _RTNEXTHOP.size + len(gateway)
+    return _RTNEXTHOP.pack(length, _RTNH_F_ONLINK, 0, hop.ifindex) + gateway
+
+
+def write(prefix: Prefix, behind: bytes, *, replace: bool, table: int = _RT_TABLE_MAIN) -> bytes:
+    """Return the message that installs a learned route with that `tail`.
 
     Without `replace` it fails with EEXIST beside any route of the same prefix and metric,
     ours or foreign; `replace` is only for a route seen to be ours (invariant 4).
     """
     family, network, length = prefix
-    group, metric, source = route
     size = _SIZE[family]
-    layout = (_FROM if source else _PLAIN)[family]
-    fields = (
-        *(layout.size, RTM_NEWROUTE, _REPLACE if replace else _ADD, 0, 0),
-        *(_AF[family], length, 0, 0, table, _LEARNED, 0, _RTN_UNICAST, 0),
-        *(4 + size, _RTA_DST, network.to_bytes(size, "big")),
-        *(8, _RTA_PRIORITY, metric, 8, _RTA_NH_ID, group),
+    head = _HEAD[family]
+    return (
+        head.pack(
+            *(head.size + len(behind), RTM_NEWROUTE, _REPLACE if replace else _ADD, 0, 0),
+            *(_AF[family], length, 0, 0, table, _LEARNED, 0, _RTN_UNICAST, 0),
+            *(4 + size, _RTA_DST, network.to_bytes(size, "big")),
+        )
+        + behind
     )
-    if not source:
-        return layout.pack(*fields)
-    return layout.pack(*fields, 4 + size, _RTA_PREFSRC, source.to_bytes(size, "big"))
 
 
 def delete(prefix: Prefix, metric: int, table: int = _RT_TABLE_MAIN) -> bytes:
@@ -173,5 +207,47 @@ def read(payload: bytes) -> Observed | None:
             group=get_u32(found[_RTA_NH_ID]) if _RTA_NH_ID in found else 0,
             metric=get_u32(found[_RTA_PRIORITY]) if _RTA_PRIORITY in found else 0,
             source=int.from_bytes(found.get(_RTA_PREFSRC, b""), "big"),
+            hops=_hops(_FAMILY[family], found) if route_type == _RTN_UNICAST else (),
         ),
     )
+
+
+def _hops(family: int, found: dict[int, bytes]) -> Hops:
+    """Return the next hops that a route carries; none if it is not as we would write it.
+
+    Which leg is dead or without carrier (rtnh_flags) is not asked: it stands in the route all the
+    same, and the kernel would use it again before any peer has said so.
+    """
+    if _RTA_NH_ID in found:
+        # Beside it the kernel shows the group's next hops (nexthop_compat_mode).
+        return ()
+    if _RTA_MULTIPATH not in found:
+        alone = _hop(family, get_u32(found.get(_RTA_OIF, bytes(4))), found)
+        return (alone,) if alone is not None else ()
+    hops: list[Hop | None] = []
+    weights: set[int] = set()
+    packed = found[_RTA_MULTIPATH]
+    offset = 0
+    while offset + _RTNEXTHOP.size <= len(packed):
+        length, _, weight, ifindex = _RTNEXTHOP.unpack_from(packed, offset)
+        if length < _RTNEXTHOP.size:
+            break
+        inner = attributes(packed[: offset + length], offset + _RTNEXTHOP.size)
+        hops.append(_hop(family, ifindex, inner))
+        weights.add(weight)
+        offset += (length + 3) & ~3
+    if None in hops or len(weights) != 1:
+        return ()
+    return tuple(sorted(hop for hop in hops if hop is not None))
+
+
+def _hop(family: int, ifindex: int, found: dict[int, bytes]) -> Hop | None:
+    if not ifindex or _RTA_ENCAP in found:
+        return None
+    if _RTA_GATEWAY in found:
+        return Hop(family, int.from_bytes(found[_RTA_GATEWAY], "big"), ifindex)
+    via = found.get(_RTA_VIA, bytes(_RTVIA.size))
+    (over,) = _RTVIA.unpack_from(via)
+    if over not in _FAMILY:
+        return None
+    return Hop(_FAMILY[over], int.from_bytes(via[_RTVIA.size :], "big"), ifindex)

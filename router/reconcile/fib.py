@@ -4,51 +4,43 @@ Order inside a plan: next hops, groups, routes, removals, then objects nothing u
 more; so no route ever points at something that does not work yet, and none loses its
 next hop before it has another.
 
-A group keeps its id when *all* routes behind it want the same other set of next hops:
-losing or regaining a ToR is then one message, whatever the number of routes.
+How a route says where it leads is the matter of `router.reconcile.form` alone.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Set
 
 from bgp.nlri import Prefix
-from router.model.fib import Fib, Hop, Hops, Route
+from router.model.fib import Fib, Form, Hop, Hops, Route
+from router.reconcile.form import Want, writer_of
 from router.reconcile.operation import (
     DeleteNexthop,
     DeleteRoute,
     DeleteUnreachable,
     Operation,
     WriteGroup,
-    WriteHop,
     WriteRoute,
     WriteUnreachable,
 )
 
-FIRST_ID: Final = 0x7072_0000
-"""Where our nexthop ids begin: far from the small numbers other daemons count from."""
-
-
-class Want(NamedTuple):
-    """What one prefix should look like in the FIB."""
-
-    hops: Hops
-    metric: int
-    source: int
-
 
 def plan_routes(
-    fib: Fib, wanted: Mapping[Prefix, Want], dirty: Iterable[Prefix], *, keep: Set[Prefix]
+    fib: Fib,
+    wanted: Mapping[Prefix, Want],
+    dirty: Iterable[Prefix],
+    *,
+    keep: Set[Prefix],
+    form: Form = Form.OBJECTS,
 ) -> list[Operation]:
-    """Return the operations that make the dirty prefixes as wanted.
+    """Return the operations that make the dirty prefixes as wanted, in this form.
 
     A dirty prefix that is not wanted is removed, unless it is in `keep`: routes found at
     start stay until the peers have told us everything (invariant 7).
     """
-    planner = _Planner(fib)
-    held_ones = _Held({group: fib.hops_of(group) for group in fib.groups}, keep)
+    writer = writer_of(form, fib)
+    held_ones = _Held(fib, form, keep)
     new: list[tuple[Prefix, Want]] = []
     for prefix in dirty:
         want = wanted.get(prefix)
@@ -57,8 +49,8 @@ def plan_routes(
             held_ones.compare(prefix, held, want)
         elif want is not None and want.hops:
             new.append((prefix, want))
-    moved = planner.move_whole_groups(held_ones.moves)
-    route_for, removed = planner.route_for, held_ones.removed
+    moved = writer.move_whole_groups(held_ones.moves)
+    route_for, removed = writer.route_for, held_ones.removed
     routes: list[Operation] = [WriteRoute(prefix, route_for(want), False) for prefix, want in new]
     for prefix, want, held in held_ones.changed:
         if held.group in moved and want.hops == moved[held.group]:
@@ -67,14 +59,15 @@ def plan_routes(
         if held.metric != want.metric:
             removed.append(DeleteRoute(prefix, held.metric))
     strays = [] if keep else [DeleteRoute(*stray) for stray in sorted(fib.strays)]
-    return [*planner.objects, *routes, *removed, *strays]
+    return [*writer.objects, *routes, *removed, *strays]
 
 
 class _Held:
     """The dirty prefixes that have a route, and how it differs from what is wanted."""
 
-    def __init__(self, hops_of: Mapping[int, Hops], keep: Set[Prefix]) -> None:
-        self._hops_of = hops_of
+    def __init__(self, fib: Fib, form: Form, keep: Set[Prefix]) -> None:
+        self._behind = {group: fib.hops_behind(group) for group in fib.groups}
+        self._form = form
         self._keep = keep
         self.changed: list[tuple[Prefix, Want, Route]] = []
         self.removed: list[Operation] = []
@@ -85,8 +78,9 @@ class _Held:
             if prefix not in self._keep:
                 self.removed.append(DeleteRoute(prefix, held.metric))
             return
-        is_alike = (held.metric, held.source) == (want.metric, want.source)
-        has_moved = self._hops_of.get(held.group) != want.hops
+        is_alike = held[1:3] == want[1:3] and held.form is self._form
+        hops = self._behind.get(held.group) if held.group else held.hops
+        has_moved = hops != want.hops
         if has_moved or not is_alike:
             self.changed.append((prefix, want, held))
         if has_moved and is_alike:
@@ -106,10 +100,10 @@ def plan_unused(fib: Fib) -> list[Operation]:
     return [DeleteNexthop(identifier) for identifier in [*sorted(groups), *sorted(hops)]]
 
 
-def plan_prune(fib: Fib, dead: Callable[[Hop], bool]) -> list[Operation]:
-    """Return the group writes that take dead next hops out at once, before any decision.
+def plan_prune(fib: Fib, dead: Callable[[Hop], bool], form: Form = Form.OBJECTS) -> list[Operation]:
+    """Return the writes that take dead next hops out at once, before any decision.
 
-    A group left without members is not touched: its routes are for `plan_routes`.
+    A group or route left without next hops is not touched: it is for `plan_routes`.
     """
     gone = {identifier for identifier, hop in fib.nexthops.items() if dead(hop)}
     plan: list[Operation] = []
@@ -117,6 +111,20 @@ def plan_prune(fib: Fib, dead: Callable[[Hop], bool]) -> list[Operation]:
         left = tuple(m for m in members if m not in gone)
         if left and left != members:
             plan.append(WriteGroup(group, left))
+    if form is Form.PLAIN:
+        plan += _pruned_routes(fib, dead)
+    return plan
+
+
+def _pruned_routes(fib: Fib, dead: Callable[[Hop], bool]) -> list[WriteRoute]:
+    pruned: dict[Route, Route] = {}
+    plan: list[WriteRoute] = []
+    for prefix, route in fib.routes.items():
+        if route not in pruned:
+            left = tuple(hop for hop in route.hops if not dead(hop))
+            pruned[route] = route._replace(hops=left or route.hops)
+        if pruned[route] != route:
+            plan.append(WriteRoute(prefix, pruned[route], True))
     return plan
 
 
@@ -125,79 +133,3 @@ def plan_own(fib: Fib, own: frozenset[Prefix]) -> tuple[list[Operation], list[Op
     write = [WriteUnreachable(prefix) for prefix in sorted(own - fib.unreachables)]
     remove = [DeleteUnreachable(prefix) for prefix in sorted(fib.unreachables - own)]
     return list(write), list(remove)
-
-
-class _Planner:
-    """Hands out nexthop and group ids for one plan; collects the objects to write first."""
-
-    def __init__(self, fib: Fib) -> None:
-        self._fib = fib
-        self._ids = self._free_ids()
-        self._hop_ids = {hop: identifier for identifier, hop in sorted(fib.nexthops.items())}
-        self._new_hops: list[WriteHop] = []
-        self._groups: list[WriteGroup] = []
-        self._group_ids: dict[Hops, int] = {}
-        self._routes: dict[int, tuple[Want, Route]] = {}
-        for group in sorted(fib.groups, reverse=True):
-            self._group_ids[fib.hops_of(group)] = group
-
-    @property
-    def objects(self) -> list[Operation]:
-        """Objects to write, next hops before the groups that use them."""
-        return [*self._new_hops, *self._groups]
-
-    def _free_ids(self) -> Iterator[int]:
-        fib = self._fib
-        identifier = FIRST_ID
-        while True:
-            if (
-                identifier not in fib.nexthops
-                and identifier not in fib.groups
-                and identifier not in fib.foreign_ids
-            ):
-                yield identifier
-            identifier += 1
-
-    def _members(self, hops: Hops) -> tuple[int, ...]:
-        for hop in hops:
-            if hop not in self._hop_ids:
-                self._hop_ids[hop] = next(self._ids)
-                self._new_hops.append(WriteHop(self._hop_ids[hop], hop))
-        return tuple(sorted(self._hop_ids[hop] for hop in hops))
-
-    def group_for(self, hops: Hops) -> int:
-        """Return a group with exactly these next hops, planning a new one if need be."""
-        known = self._group_ids.get(hops)
-        if known is None:
-            members = self._members(hops)
-            known = self._group_ids[hops] = next(self._ids)
-            self._groups.append(WriteGroup(known, members))
-        return known
-
-    def route_for(self, want: Want) -> Route:
-        """Return the route that a want means; most prefixes share theirs, and the object, too."""
-        kept = self._routes.get(id(want))
-        if kept is None:
-            route = Route(self.group_for(want.hops), want.metric, want.source)
-            # The want is kept with it, so that its id stays its own.
-            kept = self._routes[id(want)] = (want, route)
-        return kept[1]
-
-    def move_whole_groups(self, moves: Mapping[int, Counter[Hops]]) -> dict[int, Hops]:
-        """Give a group new members when every route behind it wants the same ones."""
-        moved: dict[int, Hops] = {}
-        if not moves:
-            return moved
-        users = Counter(route.group for route in self._fib.routes.values())
-        for group, targets in sorted(moves.items()):
-            if group not in self._fib.groups or len(targets) != 1:
-                continue
-            ((hops, count),) = targets.items()
-            if count == users[group]:
-                before = self._fib.hops_of(group)
-                if self._group_ids.get(before) == group:
-                    del self._group_ids[before]
-                self._groups.append(WriteGroup(group, self._members(hops)))
-                self._group_ids[hops] = group
-                moved[group] = hops
-        return moved

@@ -9,7 +9,7 @@ from bgp.ends import interface_of
 from bgp.nlri import Prefix
 from router.model.fib import Hop
 from router.model.link import Address, Links
-from router.reconcile.fib import Want
+from router.reconcile.form import Want
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

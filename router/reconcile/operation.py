@@ -53,7 +53,9 @@ class WriteRoute(NamedTuple):
     def describe(self) -> str:
         """Return the operation in one line."""
         verb = "replace" if self.replace else "install"
-        return f"{verb} {self.prefix} nhid {self.route.group} metric {self.route.metric}"
+        route = self.route
+        way = f"nhid {route.group}" if route.group else f"via {', '.join(map(str, route.hops))}"
+        return f"{verb} {self.prefix} {way} metric {route.metric}"
 
 
 class DeleteRoute(NamedTuple):

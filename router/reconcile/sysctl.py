@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from router.model.fib import Form
+
 FORWARDING_IPV4: Final = "net/ipv4/ip_forward"
 FORWARDING_IPV6: Final = "net/ipv6/conf/all/forwarding"
 _HASH_IPV4: Final = "net/ipv4/fib_multipath_hash_policy"
@@ -30,7 +32,10 @@ class SysctlWrite(NamedTuple):
 
 
 def keys(
-    uplinks: Iterable[str], advertised: Iterable[str], fabric: Iterable[str] = ()
+    uplinks: Iterable[str],
+    advertised: Iterable[str],
+    fabric: Iterable[str] = (),
+    form: Form = Form.OBJECTS,
 ) -> tuple[str, ...]:
     """Return the keys whose values `plan_sysctls` wants to see."""
     return (
@@ -40,6 +45,7 @@ def keys(
         _HASH_IPV6,
         "net/ipv4/conf/all/rp_filter",
         *(_rp_filter(name) for name in uplinks),
+        *_linkdown(uplinks, form),
         *(_accept_ra(name) for name in sorted({*advertised, *fabric})),
     )
 
@@ -49,13 +55,15 @@ def plan_sysctls(
     uplinks: Iterable[str],
     advertised: Iterable[str],
     fabric: Iterable[str] = (),
+    form: Form = Form.OBJECTS,
 ) -> list[SysctlWrite]:
     """Return the writes that are missing, in the order in which they must happen.
 
     `uplinks` are the links toward the peers, `advertised` those with a default route from a
     router advertisement, `fabric` those of peers by interface: their routers advertise themselves
     to be found, as default routers, too (FRR: lifetime 30 s), and only BGP shall say what goes
-    there. A key absent from `current` does not exist here (no IPv6, no such link).
+    there. `form` is that of learned routes. A key absent from `current` does not exist here (no
+    IPv6, no such link).
     """
     fabric = frozenset(fabric)
     plan: list[SysctlWrite] = []
@@ -80,7 +88,17 @@ def plan_sysctls(
     for name in uplinks:
         if current.get(_rp_filter(name)) == _STRICT or strict_everywhere:
             want(_rp_filter(name), _LOOSE, "answers may arrive over the other ToR")
+    for key in _linkdown(uplinks, form):
+        want(key, "1", "a route's leg without carrier is left at once")
     return plan
+
+
+def _linkdown(links: Iterable[str], form: Form) -> list[str]:
+    """Return what makes the kernel skip a leg without carrier, as it does by itself in a group."""
+    if form is Form.OBJECTS:
+        return []
+    families = ("ipv4", "ipv6")
+    return [f"net/{f}/conf/{link}/ignore_routes_with_linkdown" for link in links for f in families]
 
 
 def _rp_filter(link: str) -> str:

@@ -106,7 +106,8 @@ from router.kernel import route as wire
 from router.model.fib import Route
 go({"10.244.9.0/24": ((hop("10.0.0.0"),), 0)})
 group = next(iter(fib.groups))
-batch = [wire.write(Prefix(4, (20 << 24) + (i << 8), 24), Route(group if i != 1500 else 1, 120, 0),
+behind, wrong = (wire.tail(4, Route(g, 120, 0)) for g in (group, 1))
+batch = [wire.write(Prefix(4, (20 << 24) + (i << 8), 24), behind if i != 1500 else wrong,
          replace=False) for i in range(3000)]
 failed = channel.batch(batch)
 print(json.dumps([[(f.index, f.errno, f.detail) for f in failed], len(table.observe().routes)]))

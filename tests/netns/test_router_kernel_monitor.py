@@ -26,7 +26,7 @@ def test_losing_carrier_takes_the_leg_and_the_monitor_notices(node: Namespace) -
 import subprocess, time
 a, b = hop("10.0.0.0"), hop("10.0.0.2")
 go({"10.244.2.0/24": ((a, b), 0)})
-before = len(fib.hops_of(next(iter(fib.groups))))
+before = len(fib.hops_behind(next(iter(fib.groups))))
 woken = []
 monitor = Monitor(table.port_id, lambda: woken.append(1))
 subprocess.run(["ip", "link", "set", "u2", "down"], check=True)
@@ -35,7 +35,7 @@ while not woken and time.monotonic() < end: time.sleep(0.01)
 noticed = monitor.take()
 reason = hop("10.0.0.0")
 fib = table.observe()
-after = len(fib.hops_of(next(iter(fib.groups))))
+after = len(fib.hops_behind(next(iter(fib.groups))))
 subprocess.run(["ip", "link", "set", "u2", "up"], check=True)
 while isinstance(hop("10.0.0.0"), str) and time.monotonic() < end: time.sleep(0.01)
 plan, refused = go({"10.244.2.0/24": ((hop("10.0.0.0"), b), 0)})
@@ -110,7 +110,8 @@ from router.kernel import route as wire
 from router.model.fib import Route
 go({"10.244.9.0/24": ((hop("10.0.0.0"),), 0)})
 group = next(iter(fib.groups))
-batch = [wire.write(Prefix(4, (20 << 24) + (i << 8), 24), Route(group, 120, 0), replace=False)
+behind = wire.tail(4, Route(group, 120, 0))
+batch = [wire.write(Prefix(4, (20 << 24) + (i << 8), 24), behind, replace=False)
          for i in range(30000)]
 monitor = Monitor(table.port_id, lambda: None)
 monitor._lock.acquire()

@@ -28,8 +28,8 @@ def node(make_namespace: Callable[[str], Namespace]) -> Namespace:
     return node
 
 
-def run(node: Namespace, seed: int, events: int, *table: int) -> Any:
-    words = map(str, (seed, events, *table))
+def run(node: Namespace, seed: int, events: int, *place: int | str) -> Any:
+    words = map(str, (seed, events, *place))
     program = [sys.executable, "-m", "tests.support.rib_to_fib", *words]
     done = node.run(["env", f"PYTHONPATH={ROOT}", *program], timeout_s=100)
     answer = json.loads(done.stdout.splitlines()[-1])
@@ -56,6 +56,19 @@ def test_a_table_of_our_own_too_and_nothing_is_left_when_it_is_given_up(node: Na
     shown = node.run(["ip", "route", "show", "table", "all", "proto", "74"]).stdout
     assert "table 74" not in shown
     assert "lookup 99" in node.run(["ip", "rule"]).stdout, "a foreign rule stays"
+
+
+def test_the_kernel_follows_in_the_plain_form_and_the_forms_follow_each_other(
+    node: Namespace,
+) -> None:
+    answer = run(node, 21, 200, 254, "plain")
+    assert answer["most"] >= 5
+    assert answer["events"]["move_link"] >= 5
+    assert run(node, 22, 20)["found"] >= 2
+    assert "nhid" in node.run(["ip", "route", "show", "proto", "74"]).stdout
+    assert run(node, 23, 20, 254, "plain")["found"] >= 2
+    assert node.run(["ip", "nexthop"]).stdout == ""
+    assert "10.244." in node.run(["ip", "route", "show", "proto", "74"]).stdout
 
 
 def test_uninstall_leaves_neither_rule_nor_route(node: Namespace) -> None:

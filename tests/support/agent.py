@@ -27,7 +27,7 @@ from router.config.surroundings import Surroundings
 from router.kernel.errors import KernelError
 from router.kernel.fib import Refusal
 from router.kernel.monitor import Noticed
-from router.model.fib import Fib
+from router.model.fib import Fib, Form
 from router.model.link import Address, Link, Links
 from router.model.unnumbered import Discovered, Port, Routers
 from router.reconcile.learned import Metrics
@@ -92,7 +92,7 @@ class ModelKernel:
             g: tuple(m for m in members if m in fib.nexthops) for g, members in fib.groups.items()
         }
         fib.groups = {g: members for g, members in groups.items() if members}
-        fib.routes = {p: route for p, route in fib.routes.items() if route.group in fib.groups}
+        fib.routes = {p: r for p, r in fib.routes.items() if not r.group or r.group in fib.groups}
 
 
 class FibModel:
@@ -216,6 +216,7 @@ class Bench:
         cluster: bool = False,
         cleared: ClearedMemory | None = None,
         resumed: bool = False,
+        form: Form = Form.OBJECTS,
     ) -> None:
         self.now = 1000.0
         self.kernel = kernel or ModelKernel()
@@ -240,6 +241,7 @@ class Bench:
                 metrics=Metrics(learned=120, default=4_000_000),
                 expects_pod_cidrs=cluster,
                 resumed=resumed,
+                form=form,
             ),
             monotonic=lambda: self.now,
             wall=lambda: self.now,
@@ -270,7 +272,7 @@ class Bench:
         """Return prefix -> gateways of the model kernel."""
         fib = self.kernel.fib
         return {
-            str(prefix): {str(hop.address) for hop in fib.hops_of(route.group)}
+            str(prefix): {str(hop.address) for hop in fib.hops_of(route)}
             for prefix, route in fib.routes.items()
         }
 

@@ -26,17 +26,19 @@ from router.kernel.channel import Channel
 from router.kernel.fib import FibTable
 from router.kernel.link import LinkTable
 from router.kernel.monitor import Monitor
-from router.model.fib import Hop
-from router.reconcile.fib import Want, plan_own, plan_routes, plan_unused
+from router.model.fib import Form, Hop
+from router.reconcile.fib import plan_own, plan_routes, plan_unused
+from router.reconcile.form import Want
 from router.reconcile.learned import resolve
 from router.reconcile.operation import record
 channel = Channel(); table = FibTable(channel); links = LinkTable(); fib = table.observe()
+form = Form.OBJECTS
 def hop(text): return resolve(ip_address(text), links.observe())
 def num(text): return int(ip_address(text))
 def go(wanted, keep=frozenset()):
     global fib
     wanted = {Prefix.parse(p): Want(tuple(sorted(hops)), 120, s) for p, (hops, s) in wanted.items()}
-    plan = plan_routes(fib, wanted, wanted.keys() | fib.routes.keys(), keep=keep)
+    plan = plan_routes(fib, wanted, wanted.keys() | fib.routes.keys(), keep=keep, form=form)
     refused = table.apply(plan)
     for o in plan:
         if o not in [r.operation for r in refused]: record(fib, o)

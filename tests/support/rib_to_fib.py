@@ -1,7 +1,7 @@
 """Random events through the agent's core onto the real kernel: a program for inside a namespace.
 
-`python -m tests.support.rib_to_fib SEED EVENTS [TABLE]` prints a JSON object: what was done, how
-long the slowest event took to reach the kernel, and every event after which it was wrong for 1 s.
+`python -m tests.support.rib_to_fib SEED EVENTS [TABLE [FORM]]` prints a JSON object: what was done,
+how long the slowest event took to reach the kernel, and each after which it was wrong for 1 s.
 The kernel is read by `ip`, which knows nothing of us.
 """
 
@@ -27,6 +27,7 @@ from router.kernel.fib import FibTable
 from router.kernel.link import LinkTable
 from router.kernel.monitor import Monitor
 from router.kernel.rules import OwnTable, RuleTable
+from router.model.fib import Form
 from router.model.place import MAIN_TABLE
 from router.reconcile.learned import Metrics
 from tests.support.agent import ModelKernel, ScriptedSpeaker, SysctlModel, settings_of
@@ -50,7 +51,7 @@ Routes = dict[str, tuple[str, ...]]
 class Run:
     """The agent, the model, and what happens to both."""
 
-    def __init__(self, seed: int, table: int) -> None:
+    def __init__(self, seed: int, table: int, form: Form) -> None:
         self.chance = Chance(seed)
         self.table = table
         place = f"fib: {{table: {table}, rule_priority: 1000}}\n" if table != MAIN_TABLE else ""
@@ -73,7 +74,7 @@ class Run:
                 publish=lambda _: None,
                 place=OwnTable(RuleTable(channel), fib),
             ),
-            Circumstances(metrics=Metrics(learned=120, default=4_000_000)),
+            Circumstances(metrics=Metrics(learned=120, default=4_000_000), form=form),
         )
         before = everything()
         self.tell(SpeakerStarted(pid=7))
@@ -233,11 +234,11 @@ def kernel_routes(table: int) -> Routes:
 
 
 def main() -> None:
-    seed, events, *rest = map(int, sys.argv[1:])
-    run = Run(seed, *(rest or [MAIN_TABLE]))
+    seed, events, table, form = (*sys.argv[1:], *(str(MAIN_TABLE), "objects")[len(sys.argv) - 3 :])
+    run = Run(int(seed), int(table), Form(form))
     done: Counter[str] = Counter()
     slowest_s, violations, most = 0.0, [], 0
-    for number in range(events):
+    for number in range(int(events)):
         what = run.event()
         done[what] += 1
         took_s, wanted, seen = run.settle()

@@ -14,6 +14,7 @@ from bgp.path import Attributes
 from bgp.peer import PeerId
 from router.agent import view
 from router.kernel.monitor import Noticed
+from router.model.fib import Form
 from router.model.link import Link, Links
 from router.reconcile.sysctl import keys, plan_sysctls
 from tests.support.agent import Bench, ModelKernel
@@ -75,7 +76,7 @@ def find(bench: Bench) -> None:
 def legs(bench: Bench) -> dict[str, list[str]]:
     fib = bench.kernel.fib
     return {
-        str(prefix): sorted(f"{hop.address}%{hop.ifindex}" for hop in fib.hops_of(route.group))
+        str(prefix): sorted(f"{hop.address}%{hop.ifindex}" for hop in fib.hops_of(route))
         for prefix, route in fib.routes.items()
     }
 
@@ -194,6 +195,17 @@ def test_advertised_default_routes_are_for_other_links() -> None:
         ("net/ipv6/conf/eth1/accept_ra", "0"),
         ("net/ipv6/conf/eth2/accept_ra", "0"),
         ("net/ipv6/conf/eth0/accept_ra", "2"),
+    ]
+
+
+@pytest.mark.parametrize("form", Form)
+def test_legs_without_carrier_are_left_by_sysctl_only_where_routes_carry_them(form: Form) -> None:
+    wanted = keys(("eth1",), (), (), form)
+    writes = plan_sysctls(dict.fromkeys(wanted, "0"), ("eth1",), (), (), form)
+    assert [(w.key, w.value) for w in writes if "linkdown" in w.key] == [
+        (f"net/{family}/conf/eth1/ignore_routes_with_linkdown", "1")
+        for family in ("ipv4", "ipv6")
+        if form is Form.PLAIN
     ]
 
 

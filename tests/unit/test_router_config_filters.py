@@ -11,6 +11,7 @@ from router.config.document import ConfigError
 from router.config.load import load_settings
 from router.config.settings import AgentSettings
 from router.config.surroundings import Surroundings
+from router.model.fib import Nexthops
 from router.model.place import Place
 
 GOOD = """
@@ -163,8 +164,20 @@ def test_a_table_of_our_own(text: str, expected: Place) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", Nexthops.AUTO), ("fib: {nexthops: plain}\n", Nexthops.PLAIN)],
+)
+def test_how_routes_lead_to_next_hops(text: str, expected: Nexthops) -> None:
+    before = load("node: n\nrouter_id: 10.0.0.1\nlocal_asn: 65201\n")
+    after = load("node: n\nrouter_id: 10.0.0.1\nlocal_asn: 65201\n" + text)
+    assert after.nexthops == expected
+    assert after.fixed_since_start(before) == (["nexthops"] if text else [])
+
+
+@pytest.mark.parametrize(
     ("text", "complaint"),
     [
+        ("fib: {nexthops: none}", "line 4: fib.nexthops: .* one of: auto, objects, plain"),
         ("fib: {rule_priority: 10}", "line 4: fib.rule_priority: needs a table"),
         ("fib: {table: 254}", "line 4: fib.table: '254' must be a whole number from 1 to 252"),
         ("fib: {table: 9, rule_priority: 32766}", "from 1 to 32765"),
