@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from typing import NamedTuple
 
 from bgp.announcing import exports
 from bgp.ending import Ending
@@ -15,6 +16,26 @@ from router.config.settings import AgentSettings
 from router.model.link import Links
 from router.reconcile.announce import Announcement, NextHops, announcement, next_hops
 from router.reconcile.drain import kept
+
+
+class Guards(NamedTuple):
+    """What stands in the kernel against loops (invariant 6)."""
+
+    unreachables: Set[Prefix]
+    """Own CIDRs with their `unreachable` route."""
+    rejected: Set[Prefix] = frozenset()
+    """Aggregates of Services whose unused addresses are rejected."""
+
+
+class _Leaving:
+    """Prefixes with a guard in the kernel whose withdrawal is not acknowledged yet."""
+
+    def __init__(self) -> None:
+        self.prefixes: frozenset[Prefix] = frozenset()
+
+    def note(self, guarded: Set[Prefix], announced: Set[Prefix]) -> None:
+        """Take what was announced with a guard, and what is announced now."""
+        self.prefixes = (self.prefixes | guarded) - announced
 
 
 class Announcer:
@@ -34,8 +55,8 @@ class Announcer:
         self.since = AnnouncedSince()
         self.withdrawing = False
         """The agent ends for good."""
-        self._leaving: frozenset[Prefix] = frozenset()
-        """Former own CIDRs whose withdrawal is not acknowledged yet."""
+        self._cidrs = _Leaving()
+        self._aggregates = _Leaving()
         self._is_told = False
 
     @property
@@ -45,16 +66,23 @@ class Announcer:
 
     def needed(self, unreachables: set[Prefix]) -> frozenset[Prefix]:
         """Return those own CIDRs whose `unreachable` route has to stay, wanted or not."""
-        if self._leaving and self._speaker.is_settled:
-            self._leaving = frozenset()
-        return self._leaving | (unreachables & set(self.networks))
+        return self._needed(self._cidrs, unreachables)
+
+    def needed_aggregates(self, rejected: Set[Prefix]) -> frozenset[Prefix]:
+        """Return those aggregates whose unused addresses must be rejected, wanted or not."""
+        return self._needed(self._aggregates, rejected)
+
+    def _needed(self, leaving: _Leaving, guarded: Set[Prefix]) -> frozenset[Prefix]:
+        if leaving.prefixes and self._speaker.is_settled:
+            leaving.prefixes = frozenset()
+        return leaving.prefixes | (guarded & set(self.networks))
 
     def announce(  # noqa: PLR0913 - all that is seen, by name
         self,
         settings: AgentSettings,
         own: frozenset[Prefix],
         *,
-        unreachables: set[Prefix],
+        guards: Guards,
         links: Links | None,
         services: Set[Prefix] | None,
         withheld: Mapping[Prefix, str],
@@ -71,7 +99,7 @@ class Announcer:
         self.current = announcement(
             pod_cidrs=sorted(own),
             node_addresses=settings.node_addresses if settings.announce_node_addresses else (),
-            unreachables=unreachables,
+            unreachables=guards.unreachables,
             links=seen,
             services=services or frozenset(),
             withheld=withheld,
@@ -94,8 +122,9 @@ class Announcer:
             self._speaker.configure(config)
             self.config = config
             self.expected = {p.name: frozenset(exports(config, p)) for p in config.peers}
-            gone = unreachables & before - set(config.networks)
-            self._leaving = (self._leaving | gone) - set(config.networks)
+            after = set(config.networks)
+            self._cidrs.note(guards.unreachables & before, after)
+            self._aggregates.note(guards.rejected & before, after)
         self._is_told = True
 
     def _allowed(self, settings: AgentSettings) -> tuple[Prefix, ...]:

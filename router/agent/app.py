@@ -20,14 +20,12 @@ from router.agent.cleared_file import ClearedFile
 from router.agent.cni_door import ask_server
 from router.agent.control import Control
 from router.agent.core import RouteAgent
+from router.agent.doors import Doors
 from router.agent.drain_file import DrainFile
 from router.agent.health import HealthServer
 from router.agent.lock import agent_lock
 from router.agent.memory import spare_the_collector
-from router.agent.metrics_door import MetricsDoor
 from router.agent.node_file import NodeFile
-from router.agent.page.answers import Answers
-from router.agent.page.door import PageDoor
 from router.agent.page.findings import Examine
 from router.agent.report import Looking, node_report, waiting_report
 from router.agent.requests import Inbox, Wake
@@ -44,6 +42,7 @@ from router.kernel.link import LinkTable
 from router.kernel.monitor import Monitor
 from router.kernel.router_advertisement import RouterAdvertisements
 from router.kernel.rules import OwnTable, RuleTable
+from router.kernel.service_filter import ServiceFilter
 from router.kernel.sysctl import Sysctls
 from router.reconcile.duplicates import CONTESTED
 from router.reconcile.readiness import State
@@ -76,36 +75,6 @@ class Options:
     cluster: ClusterSettings | None = None
     examine: Examine | None = None
     """The doctor's look at this node, for the status page."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doors:
-    """What listens on TCP, where the configuration says."""
-
-    metrics: MetricsDoor
-    page: PageDoor
-
-    @classmethod
-    def of(cls, control: Control, examine: Examine | None) -> Doors:
-        """Listen nowhere yet."""
-        return cls(metrics=MetricsDoor(control.metrics), page=PageDoor(Answers(control, examine)))
-
-    def serve(self, agent: RouteAgent) -> None:
-        """Listen where the settings say; what cannot be is one of the agent's problems."""
-        for name, door, address in (
-            ("metrics", self.metrics, agent.settings.metrics_listen),
-            ("page", self.page, agent.settings.page_listen),
-        ):
-            try:
-                door.want(address)
-                agent.problems.pop(name, None)
-            except OSError as error:
-                agent.problems[name] = error.strerror or str(error)
-
-    def close(self) -> None:
-        """Stop listening."""
-        self.metrics.close()
-        self.page.close()
 
 
 def read_settings(path: Path) -> AgentSettings:
@@ -193,6 +162,7 @@ def run_router(options: Options) -> int:
                 place=OwnTable(RuleTable(channel), table),
                 cleared=ClearedFile(options.run_dir / "cleared.json"),
                 services=ServiceFile(options.run_dir / "services.json"),
+                rejections=stack.enter_context(contextlib.closing(ServiceFilter())),
             ),
             Circumstances(
                 metrics=METRICS,

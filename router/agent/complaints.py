@@ -29,6 +29,7 @@ def complaints(agent: RouteAgent, now: float) -> list[str]:
         f"{prefix} is not announced: {why}" for prefix, why in agent.announcer.current.waiting
     ]
     reasons += agent.duplicates.complaints
+    reasons += _of_aggregates(agent)
     reasons += [f"{prefix}: {why}" for prefix, why in sorted(agent.forwarding.refused.items())]
     if agent.draining.problem:
         reasons.insert(0, f"drain: {agent.draining.problem}")
@@ -38,3 +39,14 @@ def complaints(agent: RouteAgent, now: float) -> list[str]:
     if agent.announcer.withdrawing:
         reasons.insert(0, "stopping: everything is being withdrawn")
     return reasons
+
+
+def _of_aggregates(agent: RouteAgent) -> list[str]:
+    grouping = agent.serving.grouping
+    why_not = dict(grouping.refused)
+    if agent.rejecting.problem:
+        why_not |= dict.fromkeys(grouping.aggregates, agent.rejecting.problem)
+    return [
+        f"addresses of Services in {prefix} are announced one by one: {why}"
+        for prefix, why in sorted(why_not.items())
+    ]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from bgp.nlri import PrefixError
-from router.agent import drain_requests, view
+from router.agent import drain_requests, service_view, view
 from router.agent.api import Handler, RequestError
 from router.agent.core import RouteAgent
 from router.agent.facts import facts
@@ -139,7 +139,7 @@ class Control:
             ("GET", "/v1/status"): self._view(self._status),
             ("GET", "/v1/peers"): self._view(self._peers),
             ("GET", "/v1/routes"): self._view(view.routes),
-            ("GET", "/v1/services"): self._view(view.services),
+            ("GET", "/v1/services"): self._view(service_view.services),
             ("GET", "/v1/why"): self.why,
             ("GET", "/v1/doctor"): self._view(facts),
             ("GET", "/metrics"): lambda _: self.metrics(),

@@ -16,7 +16,7 @@ from bgp.peer import PeerId
 from bgp.rib import Rib
 from cni.histogram import Histogram
 from cni.node_facts import NodeFacts
-from router.agent.announcer import Announcer
+from router.agent.announcer import Announcer, Guards
 from router.agent.attempt import attempt
 from router.agent.circumstances import Circumstances
 from router.agent.draining import Draining
@@ -25,6 +25,7 @@ from router.agent.forwarding import Forwarding
 from router.agent.holds import Holds
 from router.agent.liveness import Liveness
 from router.agent.placing import Placing
+from router.agent.rejecting import Rejecting
 from router.agent.serving import Serving
 from router.agent.sessions import Sessions
 from router.agent.shells import Shells
@@ -100,6 +101,7 @@ class RouteAgent:
         self.announcer = Announcer(shells.speaker, self.draining)
         self.duplicates = Duplicates(circumstances, shells.cleared)
         self.serving = Serving(circumstances, shells.services, now=monotonic())
+        self.rejecting = Rejecting(shells.rejections)
         self.steps = Histogram(STEP_BOUNDS_S)
         self.problems: dict[str, str] = {}
         """Part of the work that does not succeed now, and why."""
@@ -196,15 +198,22 @@ class RouteAgent:
     def _announce(self, now: float) -> None:
         if self.serving.decide(self.settings):
             self._guard()
+        self._attempt("unused service addresses", lambda: self._reject(now))
+        aggregates = self.rejecting.protects(self.serving.aggregates)
+        acknowledged = self.announcer.is_acknowledged()
         self.announcer.announce(
             self.settings,
             self._own,
-            unreachables=self.forwarding.fib.unreachables,
+            guards=Guards(self.forwarding.fib.unreachables, self.rejecting.present),
             links=self.links if self._seen_links else None,
-            services=self.serving.announced(now),
+            services=self.serving.announced(now, aggregates, is_acknowledged=acknowledged),
             withheld=self.duplicates.withheld,
             kept_down=self.holds.endings(),
         )
+
+    def _reject(self, now: float) -> None:
+        needed = self.announcer.needed_aggregates(self.rejecting.present) | self.serving.aggregates
+        self.rejecting.step(needed, keep_found=self.serving.is_waiting(now), now=now)
 
     def _guard(self) -> None:
         settings = self.settings
@@ -230,7 +239,7 @@ class RouteAgent:
             settings=self.settings,
             sessions=self.sessions.established,
             expected=self.announcer.expected,
-            not_expected=self.serving.addresses,
+            not_expected=self.serving.prefixes,
             silent=self.announcer.next_hops.missing,
             waiting=self.announcer.current.waiting,
             problems=self.problems,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Final
 
 from bgp.nlri import Prefix
 from router.agent.circumstances import Circumstances
-from router.agent.service_file import ServiceMemory
+from router.agent.service_file import Remembered, ServiceMemory
 from router.config.settings import AgentSettings
 from router.model.service import Services
+from router.reconcile.service_aggregates import Grouping, Replacing, group
 from router.reconcile.services import Deciding, Decision, ServiceSettings
 
 PATIENCE_S: Final = 30.0
@@ -33,10 +35,13 @@ class Serving:
         self._patience_s = 0.0
         self._has_api = circumstances.expects_pod_cidrs
         self._memory = memory
-        self._remembered: frozenset[Prefix] | None = None
+        self._remembered: Remembered | None = None
         """None before it was asked for."""
         self.services = Services()
         """What the API said last; set from outside."""
+        self.grouping = Grouping()
+        """How the addresses are announced."""
+        self._replacing = Replacing()
         self._is_wanted = False
         self._wanted = ServiceSettings()
 
@@ -47,17 +52,29 @@ class Serving:
         self._is_wanted = wanted.is_wanted and self._has_api
         self._patience_s = min(self._longest_s, settings.graceful_restart_s / 2)
         known = self.services if self._is_wanted else Services()
-        self._deciding.take(known, wanted, reserved)
+        is_new = self._deciding.take(known, wanted, reserved)
         if known.is_known:
-            self._remembered = frozenset()
-            self._memory.save(wanted, self._deciding.announced)
+            self._remembered = Remembered()
+            found = Remembered(self._deciding.announced, self._deciding.everywhere)
+            self._memory.save(wanted, found)
         elif not self._is_wanted:
-            self._remembered = frozenset()
+            self._remembered = Remembered()
         elif self._remembered is None or wanted != self._wanted:
             found = self._memory.load(wanted)
-            self._remembered = frozenset(host for host in found if not reserved.why_not(host))
+            self._remembered = found.only(lambda host: not reserved.why_not(host))
+            is_new = True
+        if is_new:
+            usable = self._usable
+            around = reserved.surroundings(self._deciding.elsewhere)
+            self.grouping = group(usable.announced, usable.everywhere, wanted.aggregate, around)
         self._wanted = wanted
         return self.addresses != before
+
+    @property
+    def _usable(self) -> Remembered:
+        if self.services.is_known or not self._is_wanted:
+            return Remembered(self._deciding.announced, self._deciding.everywhere)
+        return self._remembered or Remembered()
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -67,15 +84,47 @@ class Serving:
     @property
     def remembered(self) -> frozenset[Prefix]:
         """Return what an agent before us announced, while the API has not answered."""
-        return self._remembered or frozenset()
+        return (self._remembered or Remembered()).announced
 
     @property
     def addresses(self) -> frozenset[Prefix]:
         """Return what some node may announce, and none shall learn."""
         return self._deciding.addresses | self.remembered
 
-    def announced(self, now: float) -> frozenset[Prefix] | None:
-        """Return what this node shall announce; None while a start has to wait for the API."""
+    @property
+    def aggregates(self) -> frozenset[Prefix]:
+        """Return what stands for several addresses once its unused ones are rejected."""
+        return self.grouping.aggregates
+
+    @property
+    def prefixes(self) -> frozenset[Prefix]:
+        """Return all that is announced for Services' sake: addresses and aggregates."""
+        return self.addresses | self.grouping.aggregates
+
+    def announced_by(self, address: Prefix, networks: Set[Prefix]) -> Prefix | None:
+        """Return which of the announced networks brings packets for an address, if any."""
+        if address in networks:
+            return address
+        aggregate = self.grouping.covered.get(address)
+        return aggregate if aggregate in networks else None
+
+    def is_waiting(self, now: float) -> bool:
+        """Tell whether a start still waits for the API: nothing is announced meanwhile."""
         if not self._is_wanted or self.services.is_known:
-            return self._deciding.announced
-        return None if now < self._began + self._patience_s else self.remembered
+            return False
+        return now < self._began + self._patience_s
+
+    def announced(
+        self, now: float, rejected: Set[Prefix] = frozenset(), *, is_acknowledged: bool = True
+    ) -> frozenset[Prefix] | None:
+        """Return what this node shall announce; None while a start has to wait for the API.
+
+        `rejected` are aggregates whose unused addresses are rejected; `is_acknowledged`: the peers
+        have what was returned last.
+        """
+        if self.is_waiting(now):
+            return None
+        keep_single = self._wanted.aggregate.keep_single
+        wanted = self.grouping.networks(rejected, keep_single=keep_single)
+        valid = self._usable.announced | (self.grouping.aggregates & rejected)
+        return self._replacing.networks(wanted, valid, is_acknowledged=is_acknowledged)

@@ -17,6 +17,7 @@ from router.agent.cleared_file import ClearedMemory, NoClearedMemory
 from router.agent.draining import DrainShell, NoDrainStore
 from router.agent.forwarding import FibShell
 from router.agent.placing import NoRules, PlaceShell
+from router.agent.rejecting import NoRejections, RejectionShell
 from router.agent.service_file import NoServiceMemory, ServiceMemory
 from router.kernel.monitor import Noticed
 from router.model.link import Address, Links
@@ -123,3 +124,4 @@ class Shells:
     place: PlaceShell = field(default_factory=NoRules)
     cleared: ClearedMemory = field(default_factory=NoClearedMemory)
     services: ServiceMemory = field(default_factory=NoServiceMemory)
+    rejections: RejectionShell = field(default_factory=NoRejections)

@@ -18,6 +18,7 @@ from router.agent.complaints import complaints
 from router.agent.core import RouteAgent
 from router.agent.duplicates import heard_json
 from router.agent.holds import describe
+from router.agent.service_view import service_counts
 from router.config.settings import WaitingPeer
 from router.reconcile.duplicates import Standing
 
@@ -56,12 +57,7 @@ def status(agent: RouteAgent, now: float) -> Json:
         ],
         "pod_cidr_claims": [_claim(standing) for standing in agent.duplicates.all],
         "announcing": [str(prefix) for prefix in agent.announcer.networks],
-        "services": {
-            "addresses": len(agent.serving.addresses),
-            "announced": len(agent.serving.addresses & set(agent.announcer.networks)),
-        }
-        if agent.settings.services.is_wanted
-        else None,
+        "services": service_counts(agent),
         "routes": {
             "learned": len(agent.rib.prefixes()),
             "installed": len(fib.routes),
@@ -88,40 +84,6 @@ def _claim(standing: Standing) -> Json:
         "heard": [heard_json(each) for each in sorted(standing.heard)],
         "text": standing.describe() or None,
     }
-
-
-def services(agent: RouteAgent) -> Json:
-    """Return every address of a Service of the kinds asked for, and what becomes of it."""
-    wanted = agent.settings.services
-    return {
-        "node": agent.settings.node,
-        "wanted": wanted.is_wanted,
-        "known": agent.serving.services.is_known,
-        "remembered": [
-            str(prefix)
-            for prefix in sorted(agent.serving.remembered)
-            if prefix in agent.announcer.networks
-        ],
-        "services": [
-            {
-                "address": str(decision.address),
-                "service": str(decision.service),
-                "kind": decision.kind.value,
-                "announced": not decision.why_not and decision.address in agent.announcer.networks,
-                "why_not": decision.why_not or _not_now(agent, decision.address),
-            }
-            for decision in agent.serving.decisions
-        ],
-    }
-
-
-def _not_now(agent: RouteAgent, prefix: Prefix) -> str | None:
-    """Return why an address is not announced that is decided to be."""
-    if prefix in agent.announcer.networks:
-        return None
-    if agent.draining.state.is_withdrawn:
-        return agent.draining.state.describe()
-    return "not told to the speaker yet"
 
 
 def peers(agent: RouteAgent, at: float) -> Json:

@@ -17,7 +17,7 @@ from bgp.peer import PeerSettings
 from bgp.policy import AcceptRule, cluster_rule
 from router.agent import view
 from router.agent.core import RouteAgent
-from router.agent.why_announced import announced, own_fields
+from router.agent.why_announced import AGGREGATE, announced, own_fields
 from router.config.settings import AgentSettings
 from router.model.place import MAIN_TABLE
 
@@ -245,6 +245,9 @@ def _verdict_of_ours(subject: Subject, answer: Json, told: list[str]) -> tuple[O
         is_idle = answer["pods_problem"] is None
         state = "no pod has it" if is_idle else "whether a pod has it is not known"
         what = f"{subject} is in this node's {mine['prefix']}, and {state}"
+    elif subject.is_address and mine["asked_for_by"] == AGGREGATE:
+        is_idle = True
+        what = f"{subject} is no Service's, so this node rejects it"
     if told:
         outcome = Outcome.DOES_NOT if is_idle else Outcome.WORKS
         return outcome, f"{what}; {mine['prefix']} is announced to {', '.join(told)}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from bgp.nlri import Prefix
 from bgp.peer import PeerSettings
 from bgp.session import Session
 from router.agent.core import RouteAgent
 from router.agent.holds import describe
+from router.agent.service_view import aggregate_why_not
 from router.agent.view import time_text
 
 Json = dict[str, Any]
+AGGREGATE: Final = "announce.services.aggregate"
 
 
 def own_fields(agent: RouteAgent) -> dict[Prefix, str]:
@@ -22,11 +24,18 @@ def own_fields(agent: RouteAgent) -> dict[Prefix, str]:
     for decision in agent.serving.decisions:
         text = f"{decision.kind.value} of Service {decision.service}"
         fields.setdefault(decision.address, text)
+    for aggregate in agent.serving.grouping.aggregates:
+        fields.setdefault(aggregate, AGGREGATE)
     return fields
 
 
 def announced(agent: RouteAgent, prefix: Prefix, field: str) -> Json:
-    """Return what becomes of a prefix of ours; `field` is what asks for it."""
+    """Return what becomes of a prefix of ours; `field` is what asks for it.
+
+    An address of a Service may be announced as part of an aggregate: then it is that one's.
+    """
+    networks = frozenset(agent.announcer.networks)
+    prefix = agent.serving.announced_by(prefix, networks) or prefix
     why_not = _why_nobody(agent, prefix, field)
     peers = [_to_peer(agent, prefix, *one, why_not) for one in agent.sessions.all]
     return {
@@ -57,6 +66,8 @@ def _why_nobody(agent: RouteAgent, prefix: Prefix, field: str) -> str:
         return "; ".join(of_services)
     if agent.draining.state.is_withdrawn:
         return agent.draining.state.describe()
+    if field == AGGREGATE:
+        return aggregate_why_not(agent, prefix)
     wanted = {
         "pod_cidrs": agent.settings.announce_pod_cidrs,
         "node_addresses": agent.settings.announce_node_addresses,

@@ -65,10 +65,16 @@ def _some(prefixes: Sequence[str]) -> str:
     return shown if len(prefixes) <= _SHOWN else f"{shown} and {len(prefixes) - _SHOWN} more"
 
 
-def _services(counts: Mapping[str, int] | None) -> list[str]:
+def _services(counts: Mapping[str, Any] | None) -> list[str]:
     if counts is None:
         return []
-    return [f"services    {counts['announced']} of {counts['addresses']} addresses announced here"]
+    lines = [f"services    {counts['announced']} of {counts['addresses']} addresses announced here"]
+    if counts["aggregates"]:
+        lines.append(
+            f"            together as {_some(counts['aggregates'])};"
+            f" {counts['rejected_packets']} packets to unused addresses rejected"
+        )
+    return lines
 
 
 def peers(answer: Json) -> str:
@@ -152,11 +158,26 @@ def services(answer: Json) -> str:
             each["service"],
             each["kind"],
             "yes" if each["announced"] else "no",
-            each["why_not"] or "",
+            each["why_not"] or (f"by {each['by']}" if each["by"] else ""),
         )
         for each in answer["services"]
     ]
-    return table(header, rows)
+    shown = table(header, rows)
+    return f"{shown}\n\n{_aggregates(answer)}" if answer["aggregates"] else shown
+
+
+def _aggregates(answer: Json) -> str:
+    header = ("AGGREGATE", "ANNOUNCED", "UNUSED", "")
+    rows = [
+        (
+            each["prefix"],
+            "yes" if each["announced"] else "no",
+            "rejected" if each["rejects_unused"] else "-",
+            each["why_not"] or "",
+        )
+        for each in answer["aggregates"]
+    ]
+    return f"{table(header, rows)}\n{answer['rejected_packets']} packets rejected"
 
 
 RENDER: Final[Mapping[str, Callable[[Json], str]]] = {

@@ -87,6 +87,7 @@ def _remove(options: argparse.Namespace) -> Iterator[str]:
     finally:
         dataplane.close()
     yield from _remove_routes()
+    yield from _remove_service_filter()
     yield from _restore_sysctls(options)
     yield from _forget_drain(options.state_dir)
     if options.kubernetes:
@@ -148,6 +149,13 @@ def _remove_routes() -> Iterator[str]:
         raise UninstallError(
             "; ".join(f"{r.operation.describe()}: {os.strerror(r.errno)}" for r in refusals)
         )
+
+
+def _remove_service_filter() -> Iterator[str]:
+    from router.kernel.service_filter import remove_service_filter
+
+    if remove_service_filter():
+        yield "removed nftables table inet podroute-services"
 
 
 def _restore_sysctls(options: argparse.Namespace) -> Iterator[str]:

@@ -87,7 +87,8 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
     )
     layers.of("peers")
     name = _node_name(top, surroundings)
-    services = read_services(announce)
+    service_prefixes = cluster.values("service_prefixes", words.prefix)
+    services = read_services(announce, surroundings.labels, service_prefixes)
     # Of the Node object, where there is one: a name may come back on another machine.
     identity = surroundings.node.uid if surroundings.node is not None else name
     settings = AgentSettings(
@@ -102,7 +103,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         services=services,
         pod_prefixes=cluster.values("pod_prefixes", words.prefix),
         node_prefixes=cluster.values("node_prefixes", words.prefix),
-        service_prefixes=cluster.values("service_prefixes", words.prefix),
+        service_prefixes=service_prefixes,
         also_accept=accept_rules(imports, "also_accept"),
         accept_default=imports.value("accept_default", words.boolean, False),
         selection=read_selection(imports),

@@ -15,7 +15,6 @@ import contextlib
 import errno
 import logging
 import socket
-import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -23,27 +22,12 @@ from cni.attachment.plan import Address
 from router.kernel import podlink_filter_wire as wire
 from router.kernel.channel import Channel
 from router.kernel.errors import KernelError
-from router.kernel.socket_filter import (
-    DROP,
-    JUMP_EQUAL,
-    LOAD_HALF,
-    LOAD_WORD,
-    TAKE,
-    attach_filter,
-    swapped_half,
-    swapped_word,
-)
+from router.kernel.nf_tables import BEGIN, END, NETLINK_NETFILTER
+from router.kernel.nf_tables_watch import drain, watch_others
 
 log = logging.getLogger(__name__)
 
 _BATCH: Final = 50
-_RECEIVE_BYTES: Final = 4096
-_NETLINK_NETFILTER: Final = 12
-_SOL_NETLINK: Final = 270
-_TYPE_OFFSET: Final = 4
-_PORT_OFFSET: Final = 12
-"""In struct nlmsghdr."""
-_NETLINK_ADD_MEMBERSHIP: Final = 1
 _MISSING: Final = frozenset({errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EINVAL, errno.ENOENT})
 
 Key = tuple[str, bytes]
@@ -69,8 +53,8 @@ class SourceFilter:
         self._channel: Channel | None = None
         self._watch: socket.socket | None = None
         try:
-            self._channel = Channel(protocol=_NETLINK_NETFILTER)
-            self._watch = _watch_others(self._channel.port_id)
+            self._channel = Channel(protocol=NETLINK_NETFILTER)
+            self._watch = watch_others(self._channel.port_id)
         except KernelError as error:
             self._unavailable = error
 
@@ -142,7 +126,7 @@ class SourceFilter:
 
     def look(self) -> bool:
         """Read what ``fileno`` told of; return whether the table was gone and is back."""
-        if self._watch is None or self._channel is None or not _drain(self._watch):
+        if self._watch is None or self._channel is None or not drain(self._watch):
             return False
         try:
             self._channel.read((wire.get_table(),), "look for our table")
@@ -208,55 +192,10 @@ class SourceFilter:
 
     def _transact(self, requests: Sequence[bytes], what: str) -> None:
         if self._channel is not None and requests:
-            self._channel.transact(wire.BEGIN, requests, wire.END, what)
+            self._channel.transact(BEGIN, requests, END, what)
 
 
 def _keys(index: int, sources: Collection[Address] | None) -> tuple[Key, ...]:
     if sources is None:
         return (wire.open_key(index),)
     return tuple(wire.source_key(index, address) for address in sources)
-
-
-def _watch_others(own_port: int) -> socket.socket:
-    """Return a socket that hears of every nf_tables transaction of this node but our own.
-
-    Each ends with one NFT_MSG_NEWGEN, whose nlmsg_pid is the port it came from
-    (nf_tables_gen_notify in net/netfilter/nf_tables_api.c). What it changed may stand anywhere in
-    the datagrams before it.
-    """
-    try:
-        watch = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER
-        )
-        attach_filter(
-            watch,
-            (
-                (LOAD_HALF, 0, 0, _TYPE_OFFSET),
-                (JUMP_EQUAL, 0, 2, swapped_half(wire.NEW_GENERATION)),
-                (LOAD_WORD, 0, 0, _PORT_OFFSET),
-                (JUMP_EQUAL, 0, 1, swapped_word(own_port)),
-                DROP,
-                TAKE,
-            ),
-        )
-        watch.bind((0, 0))
-        group = struct.pack("=I", wire.NFNLGRP_NFTABLES)
-        watch.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
-        watch.setblocking(False)
-    except OSError as error:
-        raise KernelError(error.errno or errno.EIO, "watch nf_tables") from error
-    return watch
-
-
-def _drain(watch: socket.socket) -> bool:
-    """Read everything; return whether there was anything."""
-    found = False
-    while True:
-        try:
-            watch.recv(_RECEIVE_BYTES)
-        except BlockingIOError:
-            return found
-        except OSError as error:
-            if error.errno != errno.ENOBUFS:
-                raise KernelError(error.errno or errno.EIO, "watch nf_tables") from error
-        found = True

@@ -16,10 +16,10 @@ from cni.server.dataplane import Dataplane, Gone
 from router.kernel import podlink_filter_wire as wire
 from router.kernel.channel import Channel
 from router.kernel.errors import KernelError
+from router.kernel.nf_tables import BEGIN, END, NETLINK_NETFILTER
 from router.reconcile.removal import PodLink, Sandboxes
 
 _DEADLINE_S: Final = 30.0
-_NETLINK_NETFILTER: Final = 12
 _NOT_THERE: Final = frozenset({errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EINVAL})
 """No table, or no nf_tables at all."""
 
@@ -69,8 +69,8 @@ def remove_links(dataplane: Dataplane, indexes: Collection[int]) -> tuple[str, .
 def remove_filter() -> bool:
     """Remove our table of nftables; return whether it was there. Raises KernelError."""
     try:
-        with Channel(protocol=_NETLINK_NETFILTER) as channel:
-            channel.transact(wire.BEGIN, [wire.delete_table()], wire.END, "remove our table")
+        with Channel(protocol=NETLINK_NETFILTER) as channel:
+            channel.transact(BEGIN, [wire.delete_table()], END, "remove our table")
     except KernelError as error:
         if error.errno in _NOT_THERE:
             return False

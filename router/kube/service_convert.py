@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from router.kube import shape
 from router.model.link import Address
-from router.model.service import NOTHING, Key, ServiceView, Serving, SliceView
+from router.model.service import NO_ZONES, NOTHING, Key, ServiceView, Serving, SliceView
 
 _SERVICE_LABEL: Final = "kubernetes.io/service-name"
 _FAMILIES: Final = {"IPv4": 4, "IPv6": 6}
@@ -59,12 +59,29 @@ def slice_view(key: Key, raw: Mapping[str, Any], node: str) -> SliceView | None:
     family = _FAMILIES.get(shape.text(raw.get("addressType")))
     if not service or family is None:
         return None
-    serving = NOTHING
+    serving, zones, is_hinted = NOTHING, NO_ZONES, True
     for endpoint in shape.mappings(raw.get("endpoints")):
-        serving |= _serving(
+        found = _serving(
             shape.mapping(endpoint.get("conditions")), is_here=endpoint.get("nodeName") == node
         )
-    return SliceView(key=key, service=Key(key.namespace, service), family=family, serving=serving)
+        serving |= found
+        if is_hinted and found & Serving.READY:
+            hinted = _hinted(endpoint)
+            zones |= hinted
+            is_hinted = bool(hinted)
+    return SliceView(
+        key=key,
+        service=Key(key.namespace, service),
+        family=family,
+        serving=serving,
+        zones=zones if is_hinted else NO_ZONES,
+    )
+
+
+def _hinted(endpoint: Mapping[str, Any]) -> frozenset[str]:
+    """Return the zones whose nodes shall use an endpoint."""
+    zones = shape.mappings(shape.mapping(endpoint.get("hints")).get("forZones"))
+    return frozenset(name for zone in zones if (name := shape.text(zone.get("name"))))
 
 
 def _serving(conditions: Mapping[str, Any], *, is_here: bool) -> Serving:

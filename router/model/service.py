@@ -39,6 +39,7 @@ class Serving(IntFlag):
 
 
 NOTHING: Final = Serving(0)
+NO_ZONES: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,8 @@ class SliceView:
     service: Key
     family: int
     serving: Serving
+    zones: frozenset[str] = NO_ZONES
+    """Of its ready endpoints' hints; none if one of them has no hint."""
 
 
 class Facts(NamedTuple):
@@ -78,6 +81,8 @@ class Facts(NamedTuple):
 
     service: ServiceView
     endpoints: Mapping[int, Serving]
+    zones: Mapping[int, frozenset[str]] = MappingProxyType({})
+    """Per family the zones that hints name, if every ready endpoint has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

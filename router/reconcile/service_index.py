@@ -6,9 +6,11 @@ and the facts of all other Services stay the same objects.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
+from types import MappingProxyType
+from typing import Final
 
-from router.model.service import NOTHING, Facts, Key, ServiceView, SliceView
+from router.model.service import NOTHING, Facts, Key, ServiceView, Serving, SliceView
 
 
 class ServiceIndex:
@@ -70,11 +72,26 @@ class ServiceIndex:
             self.facts.pop(key, None)
             return before is not None
         endpoints = dict.fromkeys((4, 6), NOTHING)
-        for name in self._of.get(key, ()):
-            view = self._slices[name]
+        slices = [self._slices[name] for name in self._of.get(key, ())]
+        for view in slices:
             endpoints[view.family] |= view.serving
-        after = Facts(service, endpoints)
+        after = Facts(service, endpoints, _zones(slices))
         if after == before:
             return False
         self.facts[key] = after
         return True
+
+
+_NONE: Final[Mapping[int, frozenset[str]]] = MappingProxyType({})
+
+
+def _zones(slices: list[SliceView]) -> Mapping[int, frozenset[str]]:
+    """Return the zones that hints name by family; kube-proxy heeds them only if all have some."""
+    if not any(view.zones for view in slices):
+        return _NONE
+    ready = [view for view in slices if view.serving & Serving.READY]
+    return {
+        family: frozenset().union(*(v.zones for v in ready if v.family == family))
+        for family in {view.family for view in ready}
+        if all(view.zones for view in ready if view.family == family)
+    }

@@ -15,6 +15,7 @@ from router.kernel import podlink_filter_wire as filter_wire
 from router.kernel import podlink_listing as listing
 from router.kernel import podlink_wire as wire
 from router.kernel.message import HEADER_FLAGS_OFFSET, HEADER_SEQ_OFFSET, NLM_F_ACK
+from router.kernel.nf_tables import BEGIN, END
 
 _INDEX: Final = 1_900_000_000
 _SANDBOX: Final = 5000
@@ -48,8 +49,8 @@ def write_messages(directory: Path) -> tuple[Path, Path]:
 
 def _transaction(requests: Sequence[bytes]) -> bytes:
     """Put the messages between a transaction's ends; its last but one is acknowledged."""
-    packed = _conversation(b"f", [filter_wire.BEGIN, *requests])[_CONVERSATION.size :]
-    return _CONVERSATION.pack(b"f", len(packed) + len(filter_wire.END)) + packed + filter_wire.END
+    packed = _conversation(b"f", [BEGIN, *requests])[_CONVERSATION.size :]
+    return _CONVERSATION.pack(b"f", len(packed) + len(END)) + packed + END
 
 
 def _conversation(where: bytes, requests: Sequence[bytes]) -> bytes:

@@ -5,7 +5,6 @@ client - node - pod (of the node), other (a pod elsewhere: beyond a router, for 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from dataclasses import dataclass
 import pytest
 
 from tests.support.kube_proxy import FAMILIES, KubeProxy, Mode
-from tests.support.netns import Namespace, join
+from tests.support.netns import Namespace
 from tests.support.service_port import Endpoint, ServicePort
-from tests.support.wait import wait_until
-from tests.support.who_answers import SERVER, ask, ask_often
+from tests.support.service_town import CLIENT, OTHER, POD, PODS, TARGET, connect, node_of, serve
+from tests.support.who_answers import ask, ask_often
 
 pytestmark = [
     pytest.mark.netns,
@@ -25,14 +24,7 @@ pytestmark = [
 ]
 
 VIP = {4: "203.0.113.7", 6: "2001:db8:cafe::7"}
-UNUSED = {4: "203.0.113.9", 6: "2001:db8:cafe::9"}
 CLUSTER_IP = {4: "10.96.0.7", 6: "fd00:96::7"}
-PODS = ("10.244.0.0/16", "fd00:244::/32")
-POD = {4: "10.244.1.2", 6: "fd00:244:1::2"}
-OTHER = {4: "10.244.2.2", 6: "fd00:244:2::2"}
-NODE = {4: "10.255.1.1", 6: "fd00:255:1::1"}
-CLIENT = {4: "10.9.0.2", 6: "fd00:9::2"}
-TARGET = 8080
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,18 +37,6 @@ class Town:
     other: Namespace
 
 
-def connect(node: Namespace, link: str, end: Namespace, addresses: dict[int, str]) -> None:
-    """Put the end behind the node, as pods are: nothing on the node's end but a route."""
-    join(node, link, end, "eth0")
-    for family, gateway in ((4, "169.254.1.1"), (6, "fe80::1")):
-        length, nodad = (32, ()) if family == 4 else (128, ("nodad",))
-        end.run(["ip", "address", "add", f"{addresses[family]}/{length}", "dev", "eth0", *nodad])
-        node.run(["ip", "address", "add", f"{gateway}/{length}", "dev", link, "scope", "link",
-                  *nodad])  # fmt: skip
-        node.run(["ip", "route", "add", addresses[family], "dev", link])
-        end.run(["ip", "route", "add", "default", "via", gateway, "dev", "eth0", "onlink"])
-
-
 @pytest.fixture(scope="module")
 def town() -> Iterator[Town]:
     with ExitStack() as stack:
@@ -65,26 +45,13 @@ def town() -> Iterator[Town]:
             for name in ("node", "client", "pod", "other")
         }
         node = made["node"]
-        for key in ("ipv4.ip_forward", "ipv6.conf.all.forwarding"):
-            node.write_sysctl(f"net.{key}", 1)
-        node.write_sysctl("net.ipv4.conf.all.rp_filter", 0)
-        for family, length in ((4, 32), (6, 128)):
-            node.run(["ip", "address", "add", f"{NODE[family]}/{length}", "dev", "lo"])
+        node_of(node)
         for name, addresses in (("client", CLIENT), ("pod", POD), ("other", OTHER)):
             connect(node, name, made[name], addresses)
-        for gateway in (CLIENT[4], CLIENT[6]):
+        for gateway in CLIENT.values():
             node.run(["ip", "route", "add", "default", "via", gateway, "dev", "client", "onlink"])
         for name in ("pod", "other"):
-            process = made[name].popen([sys.executable, "-c", SERVER, name, str(TARGET)])
-            stack.callback(process.wait, 10)
-            stack.callback(made[name].kill, process)
-        for family in FAMILIES:
-            for name, address in (("pod", POD), ("other", OTHER)):
-                wait_until(
-                    lambda name=name, at=address[family]: ask(made[name], at, TARGET).answer,
-                    deadline_s=20,
-                    what=f"the server in {name}",
-                )
+            serve(made[name], name, stack)
         yield Town(node=node, client=made["client"], pod=made["pod"], other=made["other"])
 
 

@@ -33,6 +33,7 @@ from router.model.unnumbered import Discovered, Port, Routers
 from router.reconcile.learned import Metrics
 from router.reconcile.operation import Operation, WriteRoute, record
 from tests.support.bgp_events import establishing
+from tests.support.rejection_model import RejectionModel
 
 CONFIG = """
 node: node1
@@ -223,6 +224,7 @@ class Bench:
         self.speaker = ScriptedSpeaker(self.kernel)
         self.published: list[NodeFacts] = []
         self.advertisements = AdvertisementModel()
+        self.rejections = RejectionModel()
         self.config = config
         self.agent = RouteAgent(
             settings_of(config),
@@ -236,6 +238,7 @@ class Bench:
                 advertisements=self.advertisements,
                 drain=drain or NoDrainStore(),
                 cleared=cleared or NoClearedMemory(),
+                rejections=self.rejections,
             ),
             Circumstances(
                 metrics=Metrics(learned=120, default=4_000_000),
@@ -288,11 +291,5 @@ def settings_of(config: str, discovered: tuple[Discovered, ...] = ()) -> AgentSe
 
 
 def _link(index: int, name: str, address: str, mtu: int = 1500) -> Link:
-    return Link(
-        index=index,
-        name=name,
-        up=True,
-        carrier=True,
-        mtu=mtu,
-        addresses=(ip_interface(address),),
-    )
+    addresses = (ip_interface(address),)
+    return Link(index=index, name=name, up=True, carrier=True, mtu=mtu, addresses=addresses)

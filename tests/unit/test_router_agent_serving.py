@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bgp.nlri import Prefix
-from router.agent import view
+from router.agent import service_view, view
 from router.agent.circumstances import Circumstances
-from router.agent.service_file import NoServiceMemory, ServiceFile, ServiceMemory
+from router.agent.service_file import NoServiceMemory, Remembered, ServiceFile, ServiceMemory
 from router.agent.serving import PATIENCE_S, Serving
 from router.agent.why import Pods, Subject, why
 from router.cli import tables
@@ -57,7 +57,7 @@ def test_announced_with_a_ready_endpoint_and_withdrawn_when_it_terminates(bench:
     assert networks(bench) == before | {VIP}
     tell(bench, services(Flags.LEAVING | Flags.LEAVING_HERE))
     assert networks(bench) == before
-    shown = view.services(bench.agent)["services"]
+    shown = service_view.services(bench.agent)["services"]
     assert [(each["announced"], each["why_not"]) for each in shown] == [
         (False, "its last endpoints on this node are terminating")
     ]
@@ -101,8 +101,9 @@ def test_a_wish_that_is_gone_withdraws(bench: Bench) -> None:
     bench.reconfigure(CONFIG)
     bench.step()
     assert VIP not in networks(bench)
-    assert view.services(bench.agent) == {
-        "node": "node1", "wanted": False, "known": True, "remembered": [], "services": []
+    assert service_view.services(bench.agent) == {
+        "node": "node1", "wanted": False, "known": True, "remembered": [], "services": [],
+        "aggregates": [], "rejected_packets": 0,
     }  # fmt: skip
 
 
@@ -177,16 +178,16 @@ def test_restarted_without_the_api_it_announces_what_was_announced(tmp_path: Pat
 def test_a_damaged_memory_is_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "services.json"
     path.write_bytes(content.encode("latin-1"))
-    assert ServiceFile(path).load(settings_of(WANTED).services) == frozenset()
+    assert ServiceFile(path).load(settings_of(WANTED).services) == Remembered()
 
 
 def test_other_wishes_and_reserved_addresses_are_not_remembered(tmp_path: Path) -> None:
     path = tmp_path / "services.json"
     settings = settings_of(WANTED)
     own = Prefix.parse("10.255.1.1")
-    ServiceFile(path).save(settings.services, frozenset({VIP, own}))
+    ServiceFile(path).save(settings.services, Remembered(frozenset({VIP, own})))
     other = replace(settings.services, external=True)
-    assert ServiceFile(path).load(other) == frozenset()
+    assert ServiceFile(path).load(other) == Remembered()
     made = serving(ServiceFile(path))
     made.decide(settings)
     assert made.announced(PATIENCE_S) == {VIP}
@@ -201,29 +202,31 @@ def test_a_memory_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
 
 def test_people_see_what_is_only_remembered(bench: Bench, tmp_path: Path) -> None:
     memory = ServiceFile(tmp_path / "services.json")
-    memory.save(bench.agent.settings.services, frozenset({VIP}))
+    memory.save(bench.agent.settings.services, Remembered(frozenset({VIP})))
     circumstances = Circumstances(
         metrics=Metrics(learned=120, default=4_000_000), expects_pod_cidrs=True
     )
     bench.agent.serving = Serving(circumstances, memory, now=0.0)
     bench.step()
     assert VIP in networks(bench)
-    shown = tables.services(view.services(bench.agent))
+    shown = tables.services(service_view.services(bench.agent))
     assert shown.endswith("before the restart of the agent: 203.0.113.7/32")
 
 
 def test_what_people_see(bench: Bench) -> None:
-    assert "not told of its Services yet" in tables.services(view.services(bench.agent))
+    assert "not told of its Services yet" in tables.services(service_view.services(bench.agent))
     other = replace(WEB, key=Key("shop", "other"))
     both = {WEB.key: Facts(WEB, {4: HERE}), other.key: Facts(other, {4: Flags(0)})}
     tell(bench, Services(is_known=True, found=both))
-    lines = tables.services(view.services(bench.agent)).splitlines()
+    lines = tables.services(service_view.services(bench.agent)).splitlines()
     assert lines[0].split() == ["ADDRESS", "SERVICE", "KIND", "ANNOUNCED"]
     assert len(lines) == 3
     assert "shop/web" in lines[2]
     # The address is announced for the sake of the other Service; why not for this one is said.
     assert "no ready IPv4 endpoint" in lines[1]
-    assert view.status(bench.agent, bench.now)["services"] == {"addresses": 1, "announced": 1}
+    assert view.status(bench.agent, bench.now)["services"] == {
+        "addresses": 1, "announced": 1, "aggregates": [], "rejected_packets": 0, "repairs": 0
+    }  # fmt: skip
 
 
 def test_why_knows_the_service(bench: Bench) -> None:

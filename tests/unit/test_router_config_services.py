@@ -8,8 +8,10 @@ from ipaddress import ip_address
 import pytest
 
 from bgp.nlri import Prefix
-from router.config.document import ConfigError
-from router.reconcile.services import ServiceSettings
+from router.config.document import ConfigError, read_document
+from router.config.services import read_services
+from router.reconcile.service_aggregates import AggregateSettings
+from router.reconcile.services import EXCLUDE_LABEL, ZONE_LABEL, ServiceSettings
 from tests.support.agent import CONFIG, settings_of
 
 ANNOUNCE = "announce: {node_addresses: true}"
@@ -43,6 +45,11 @@ def test_all_of_it() -> None:
         ("{external: maybe}", "announce.services.external"),
         ("{selector: {a: b}}", "nothing of these Services is announced"),
         ("{external: true, selector: {'no label': b}}", "announce.services.selector"),
+        ("{external: true, aggregate: {ipv4: 32}}", "announce.services.aggregate.ipv4"),
+        ("{external: true, aggregate: {ipv4: 24}}", "no IPv4 prefix of cluster.service_prefixes"),
+        ("{external: true, aggregate: {keep_single: true}}", "needs ipv4 or ipv6"),
+        ("{external: true, topology: rack}", "announce.services.topology"),
+        ("{without_endpoints: announce}", "set load_balancer, external or cluster"),
         ("true", "must be a mapping"),
     ],
 )
@@ -78,3 +85,32 @@ def test_what_no_service_may_have() -> None:
         assert reserved.why_not(Prefix.from_address(ip_address(address))), address
     assert not reserved.why_not(Prefix.parse("10.255.9.7"))
     assert not replace(reserved, ranges=()).why_not(Prefix.parse("203.0.113.7"))
+
+
+def test_aggregates_and_policies() -> None:
+    text = with_services(
+        "{external: true, aggregate: {ipv4: 24, keep_single: true}, topology: zone,"
+        " without_endpoints: announce}"
+    ).replace("cluster: {", "cluster: {service_prefixes: [203.0.112.0/22], ")
+    assert settings_of(text).services == ServiceSettings(
+        external=True,
+        aggregate=AggregateSettings(ipv4=24, keep_single=True),
+        by_zone=True,
+        announce_empty=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "heed", "excluded"),
+    [
+        ({EXCLUDE_LABEL: ""}, "true", True),
+        ({EXCLUDE_LABEL: "false"}, "true", True),
+        ({EXCLUDE_LABEL: ""}, "false", False),
+        ({}, "true", False),
+    ],
+)
+def test_what_the_nodes_labels_say(labels: dict[str, str], heed: str, excluded: bool) -> None:
+    top = read_document(f"services: {{external: true, heed_exclude_label: {heed}}}", "test")
+    found = read_services(top, {**labels, ZONE_LABEL: "a"}, ())
+    assert not top.problems
+    assert (found.is_excluded, found.zone) == (excluded, "a")

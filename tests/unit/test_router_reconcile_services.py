@@ -8,8 +8,12 @@ from ipaddress import ip_address
 import pytest
 
 from bgp.nlri import Prefix
-from router.model.service import Facts, Key, Services, ServiceView, Serving
+from containerlab.fakeapi import objects
+from router.kube.service_convert import slice_view
+from router.model.service import Facts, Key, Services, ServiceView, Serving, SliceView
+from router.reconcile.service_index import ServiceIndex
 from router.reconcile.services import (
+    EXCLUDE_LABEL,
     Deciding,
     Decision,
     Kind,
@@ -160,3 +164,106 @@ def test_what_is_not_announced_here_is_never_learned_either() -> None:
         "198.51.100.7/32",
         "10.96.0.10/32",
     }
+
+
+EMPTY = replace(ALL, announce_empty=True)
+
+
+@pytest.mark.parametrize(
+    ("serving", "is_local", "is_announced"),
+    [
+        pytest.param(NONE, False, True, id="cluster, nothing"),
+        pytest.param(NONE, True, True, id="local, nothing anywhere"),
+        pytest.param(THERE, True, False, id="local, elsewhere"),
+        pytest.param(LEAVING, True, False, id="local, the last one is terminating here"),
+        pytest.param(LEAVING_THERE, True, False, id="local, the last one is terminating there"),
+    ],
+)
+def test_without_endpoints_everybody_announces_if_so_wished(
+    serving: Serving, is_local: bool, is_announced: bool
+) -> None:
+    view = replace(VIEW, external_local=is_local)
+    found = announced(decide(facts(view, v4=serving), EMPTY, NOBODY))
+    assert ("203.0.113.1/32" in found) is is_announced
+
+
+@pytest.mark.parametrize(
+    ("zones", "zone", "is_announced", "is_everywhere"),
+    [
+        pytest.param((), "a", True, True, id="no hints"),
+        pytest.param(("a", "b"), "a", True, False, id="one of them"),
+        pytest.param(("b",), "a", False, False, id="not of them"),
+        pytest.param(("b",), "", True, False, id="a node without a zone"),
+    ],
+)
+def test_zones_of_hints(
+    zones: tuple[str, ...], zone: str, is_announced: bool, is_everywhere: bool
+) -> None:
+    hinted = Facts(VIEW, {4: THERE, 6: NONE}, {4: frozenset(zones)} if zones else {})
+    found = decide(hinted, replace(ALL, by_zone=True, zone=zone), NOBODY)
+    assert ("203.0.113.1/32" in announced(found)) is is_announced
+    assert found[0].is_everywhere is is_everywhere
+    if not is_announced:
+        assert why_not(found, "203.0.113.1/32") == "its endpoints are for b; this node is in zone a"
+    # Where nobody asked for it, hints mean nothing.
+    assert "203.0.113.1/32" in announced(decide(hinted, replace(ALL, zone=zone), NOBODY))
+
+
+def test_hints_say_nothing_with_policy_local() -> None:
+    view = replace(VIEW, external_local=True)
+    hinted = Facts(view, {4: HERE, 6: NONE}, {4: frozenset({"b"})})
+    found = decide(hinted, replace(ALL, by_zone=True, zone="a"), NOBODY)
+    assert "203.0.113.1/32" in announced(found)
+
+
+def test_a_node_kept_out_of_load_balancing() -> None:
+    found = decide(facts(v4=HERE, v6=HERE), replace(ALL, is_excluded=True), NOBODY)
+    assert announced(found) == {"198.51.100.7/32", "10.96.0.10/32"}
+    assert EXCLUDE_LABEL in why_not(found, "203.0.113.1/32")
+
+
+def hinted(name: str, serving: Serving, *zones: str, family: int = 4) -> SliceView:
+    return SliceView(
+        key=Key("shop", name), service=WEB, family=family, serving=serving, zones=frozenset(zones)
+    )
+
+
+@pytest.mark.parametrize(
+    ("slices", "zones"),
+    [
+        pytest.param((hinted("1", THERE),), {}, id="none"),
+        pytest.param((hinted("1", THERE, "a"), hinted("2", HERE, "b")), {4: {"a", "b"}}, id="all"),
+        pytest.param((hinted("1", THERE, "a"), hinted("2", HERE)), {}, id="one slice without"),
+        pytest.param(
+            (hinted("1", THERE, "a"), hinted("2", LEAVING)), {4: {"a"}}, id="one without ready ones"
+        ),
+        pytest.param(
+            (hinted("1", THERE, "a"), hinted("2", HERE, family=6)), {4: {"a"}}, id="by family"
+        ),
+    ],
+)
+def test_hints_count_where_all_have_them(
+    slices: tuple[SliceView, ...], zones: dict[int, set[str]]
+) -> None:
+    index = ServiceIndex()
+    index.put_service(VIEW)
+    for view in slices:
+        index.put_slice(view)
+    assert index.facts[WEB].zones == zones
+
+
+def test_hints_of_a_slice() -> None:
+    def read(*endpoints: dict[str, object]) -> frozenset[str]:
+        raw = objects.endpoint_slice("web-1", "web", endpoints)
+        view = slice_view(Key("shop", "web-1"), raw, "node1")
+        assert view is not None
+        return view.zones
+
+    def endpoint(*zones: str, ready: bool = True) -> dict[str, object]:
+        made = objects.endpoint("10.244.1.9", "node1", ready=ready)
+        return {**made, "hints": {"forZones": [{"name": zone} for zone in zones]}}
+
+    assert read(endpoint("a"), endpoint("b", "c")) == {"a", "b", "c"}
+    assert read(endpoint("a"), objects.endpoint("10.244.1.9", "node1")) == frozenset()
+    assert read(endpoint("a"), endpoint(ready=False)) == {"a"}
+    assert read({**endpoint("a"), "hints": "odd"}) == frozenset()

@@ -1,0 +1,153 @@
+"""Which addresses of Services are announced together, as one shorter prefix. PURE.
+
+An aggregate stands for addresses that every node serves (policy Cluster): whichever node gets a
+packet for one of them can send it on. What only some nodes serve stays announced by itself, longer
+and so preferred. What an aggregate brings to a node and nobody serves is rejected there in the
+forward path (`router.kernel.service_filter`), before anything is announced (invariant 6).
+
+Only prefixes inside `cluster.service_prefixes` are ever announced so: what else is there would be
+drawn to the nodes, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from bgp.nlri import BITS, Prefix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregateSettings:
+    """`announce.services.aggregate` of the configuration; nothing by default."""
+
+    ipv4: int | None = None
+    """Length of aggregates; None: there are none of the family."""
+    ipv6: int | None = None
+    keep_single: bool = False
+    """Announce each address by itself besides."""
+
+    def length(self, family: int) -> int | None:
+        """Return the length of aggregates of a family."""
+        return self.ipv4 if family == 4 else self.ipv6
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there can be any."""
+        return (self.ipv4, self.ipv6) != (None, None)
+
+
+class Surroundings(NamedTuple):
+    """What an aggregate must respect."""
+
+    services: tuple[Prefix, ...] = ()
+    """`cluster.service_prefixes`: aggregates lie inside."""
+    taken: frozenset[Prefix] = frozenset()
+    """Nodes' own things, peers, and ranges of pods and nodes: no aggregate covers one."""
+    elsewhere: frozenset[Prefix] = frozenset()
+    """Addresses of Services that something outside the nodes serves (`ipMode: Proxy`)."""
+
+
+class Grouping(NamedTuple):
+    """How addresses are announced."""
+
+    singles: frozenset[Prefix] = frozenset()
+    """By themselves, whatever becomes of aggregates."""
+    covered: Mapping[Prefix, Prefix] = {}
+    """By an aggregate: address -> aggregate."""
+    refused: Mapping[Prefix, str] = {}
+    """Aggregates that cannot be, and why."""
+
+    @property
+    def aggregates(self) -> frozenset[Prefix]:
+        """Return what may be announced once unused addresses of it are rejected."""
+        return frozenset(self.covered.values())
+
+    def networks(self, ready: Set[Prefix], *, keep_single: bool) -> frozenset[Prefix]:
+        """Return what to announce; `ready` are aggregates whose unused addresses are rejected."""
+        alone = (
+            a for a, aggregate in self.covered.items() if keep_single or aggregate not in ready
+        )
+        return self.singles.union(alone, self.aggregates & ready)
+
+
+def aggregate_of(address: Prefix, settings: AggregateSettings) -> Prefix | None:
+    """Return the aggregate that an address would be in."""
+    length = settings.length(address.family)
+    if length is None:
+        return None
+    spare = BITS[address.family] - length
+    return Prefix(address.family, address.network >> spare << spare, length)
+
+
+def group(
+    addresses: Iterable[Prefix],
+    everywhere: Set[Prefix],
+    settings: AggregateSettings,
+    surroundings: Surroundings,
+) -> Grouping:
+    """Return how to announce these; `everywhere` are those that every node serves."""
+    singles: set[Prefix] = set()
+    covered: dict[Prefix, Prefix] = {}
+    known: dict[Prefix, str] = {}
+    for address in addresses:
+        aggregate = aggregate_of(address, settings)
+        if aggregate is None or address not in everywhere:
+            singles.add(address)
+            continue
+        if aggregate not in known:
+            known[aggregate] = _why_not(aggregate, surroundings)
+        if known[aggregate]:
+            singles.add(address)
+        else:
+            covered[address] = aggregate
+    refused = {aggregate: why for aggregate, why in known.items() if why}
+    return Grouping(frozenset(singles), covered, refused)
+
+
+def _why_not(aggregate: Prefix, surroundings: Surroundings) -> str:
+    if not any(prefix.covers(aggregate) for prefix in surroundings.services):
+        return "it does not lie inside cluster.service_prefixes"
+    for prefix in sorted(surroundings.taken):
+        if aggregate.covers(prefix):
+            return f"it covers {prefix}, which is no service's"
+    for prefix in sorted(surroundings.elsewhere):
+        if aggregate.covers(prefix):
+            return f"{prefix} in it has ipMode Proxy: it is served elsewhere"
+    return ""
+
+
+_NOTHING: Final[frozenset[Prefix]] = frozenset()
+
+
+@dataclass(slots=True)
+class Replacing:
+    """Announces what replaces something, and has it acknowledged, before that is withdrawn.
+
+    The speaker sends withdrawals first (`bgp.speaker.adjribout`), and for a moment nobody would
+    have a route.
+    """
+
+    _shown: frozenset[Prefix] = _NOTHING
+    _fresh: frozenset[Prefix] = _NOTHING
+    """What is announced and not acknowledged yet."""
+
+    def networks(
+        self, wanted: frozenset[Prefix], valid: Set[Prefix], *, is_acknowledged: bool
+    ) -> frozenset[Prefix]:
+        """Return what to announce to get to `wanted`.
+
+        `valid` is what could as well be announced: nothing else is kept. `is_acknowledged`: the
+        peers have what was returned last.
+        """
+        unheard = _NOTHING if is_acknowledged else self._fresh & wanted
+        self._fresh = unheard | (wanted - self._shown)
+        replaced = (self._shown - wanted) & valid if self._fresh else _NOTHING
+        kept = (p for p in replaced if any(_overlap(p, each) for each in self._fresh))
+        self._shown = wanted.union(kept)
+        return self._shown
+
+
+def _overlap(one: Prefix, other: Prefix) -> bool:
+    return one.covers(other) or other.covers(one)
