@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, Self
 
+from cni.capabilities import lacking
 from cni.server.dataplane import Dataplane, Gone
 from cni.server.facts import FactsFile
 from cni.server.facts_watch import watching
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 RUN_DIR: Final = Path("/run/podroute")
 
+_CAPABILITIES: Final = ("NET_ADMIN", "SYS_ADMIN")
+"""The second enters the network namespace of a pod."""
 _BACKLOG: Final = 1024
 _NICE: Final = -10
 _LOCK_WAIT_S: Final = 10.0
@@ -98,6 +101,7 @@ def serve(settings: ServerSettings, dataplane: Dataplane) -> int:
             leases=FileRecords(settings.leases_dir),
             sandbox_dir=settings.sandbox_dir,
             sandbox_grace_s=settings.sandbox_grace_s,
+            lacking=lacking(Path("/proc/self/status").read_text(), _CAPABILITIES),
         )
         facts_file = FactsFile(settings.node_facts_path)
         service = Service(dataplane, facts_file, surroundings=surroundings)

@@ -27,7 +27,8 @@ class Overview:
     ``restore_failures``: how often the kernel refused to; each is tried again. ``orphans``:
     addresses that are in no pod CIDR of the node any more. ``unrouted``: (link, address) of pods
     whose host route is missing. ``swept``: attachments and leases removed since the start because
-    their sandbox was gone without a DEL. ``calls``: see ``cni.server.meter``. None: not known.
+    their sandbox was gone without a DEL. ``calls``: see ``cni.server.meter``.
+    ``lacking``: capabilities that the server needs and has not. None: not known.
     """
 
     attachments: tuple[Attachment, ...]
@@ -40,6 +41,7 @@ class Overview:
     unrouted: Collection[tuple[str, Address]]
     swept: int | None = None
     calls: Sequence[Mapping[str, Any]] | None = None
+    lacking: Sequence[str] | None = None
 
     def render(self) -> bytes:
         """Render one JSON object; pods in the order of their addresses."""
@@ -60,6 +62,7 @@ class Overview:
             "restore_failures": self.restore_failures,
             "swept": self.swept,
             "calls": self.calls,
+            "lacking": None if self.lacking is None else list(self.lacking),
         }
         return json.dumps(body).encode()
 

@@ -41,13 +41,15 @@ class Surroundings:
     """What the server has besides the kernel.
 
     Records for what the kernel has no place for; ``sandbox_dir``, where every runtime of the node
-    keeps its sandboxes (see ``cni.server.forgotten``), and how long one may be away from there.
+    keeps its sandboxes (see ``cni.server.forgotten``), and how long one may be away from there;
+    capabilities that the process needs and has not.
     """
 
     labels: Records = field(default_factory=MemoryRecords)
     leases: Records = field(default_factory=MemoryRecords)
     sandbox_dir: Path | None = None
     sandbox_grace_s: float = GRACE_S
+    lacking: tuple[str, ...] | None = None
 
 
 class Service:
@@ -64,6 +66,7 @@ class Service:
         around = surroundings or Surroundings()
         self._dataplane = dataplane
         self._meter = Meter(clock)
+        self._lacking = around.lacking
         self._swept = 0
         self._being_swept: set[int] = set()
         """Indexes of links; each counts once, when it is gone, however often that was tried."""
@@ -215,5 +218,6 @@ class Service:
             restore_failures=self._repairs.failures,
             swept=self._swept,
             calls=self._meter.as_json(),
+            lacking=self._lacking,
         )
         caller.answer(0, overview.render())

@@ -52,17 +52,19 @@ class Daemon:
             )
         return self._process.pid
 
-    def start(self, *arguments: str) -> float:
+    def start(self, *arguments: str, under: Sequence[str] = ()) -> float:
         """Start it, with *arguments* in place of the usual ones if any; return the moment before.
 
-        The moment is CLOCK_MONOTONIC in seconds.
+        The moment is CLOCK_MONOTONIC in seconds. *under* is a program that runs it, setpriv say.
         """
         outside = _outside(self.node, self.log_path)
         outside.parent.mkdir(exist_ok=True)
         with outside.open("ab") as log:
             moment = time.monotonic()
             self._process = self.node.popen(
-                [PODROUTE, *(arguments or self.arguments)], stdout=log, stderr=subprocess.STDOUT
+                [*under, PODROUTE, *(arguments or self.arguments)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         return moment
 

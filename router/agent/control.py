@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from bgp.nlri import PrefixError
+from bgp.segment import Segment
 from router.agent import drain_requests, service_view, view
 from router.agent.api import Handler, RequestError
+from router.agent.capabilities import lacking_here
 from router.agent.core import RouteAgent
 from router.agent.facts import facts
 from router.agent.health import Answer, Probe
@@ -141,7 +143,8 @@ class Control:
             ("GET", "/v1/routes"): self._view(view.routes),
             ("GET", "/v1/services"): self._view(service_view.services),
             ("GET", "/v1/why"): self.why,
-            ("GET", "/v1/doctor"): self._view(facts),
+            ("GET", "/v1/doctor"): self._view(self._facts),
+            ("POST", "/v1/doctor/signature"): self._signature,
             ("GET", "/metrics"): lambda _: self.metrics(),
             ("POST", "/v1/stop"): self._stop,
             ("POST", "/v1/drain"): self._drain,
@@ -180,6 +183,27 @@ class Control:
     def node(self) -> str:
         """The name of this node; "" before there are settings."""
         return self.agent.settings.node if self.agent is not None else ""
+
+    def _facts(self, agent: RouteAgent) -> Mapping[str, Any]:
+        return facts(agent) | {
+            "api": api(self._cluster.take()) if self._cluster is not None else None,
+            "lacking": list(lacking_here()),
+        }
+
+    def _signature(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Tell whether a peer's segment is signed with our password, which stays here."""
+        try:
+            segment = Segment.parse(bytes.fromhex(str(body.get("packet", ""))))
+        except ValueError as error:
+            raise RequestError(400, f"packet: {error}") from None
+
+        def judge(agent: RouteAgent) -> Mapping[str, Any]:
+            for peer in agent.settings.peers:
+                if peer.name == body.get("peer") and peer.password is not None:
+                    return {"signed_by_us": segment.is_signed_with(peer.password)}
+            raise RequestError(404, f"there is no peer {body.get('peer')!r} with a password")
+
+        return self._view(judge)(body)
 
     def why(self, query: Mapping[str, Any]) -> Mapping[str, Any]:
         """Answer for `of`; the CNI server is asked in this thread, never in the loop's."""

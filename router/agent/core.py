@@ -113,7 +113,7 @@ class RouteAgent:
     def step(self) -> float:
         """Do one round; return how many seconds the loop may sleep."""
         now = self.turned_at = self._monotonic()
-        noticed = self.shells.monitor.take()
+        noticed = self.shells.lately.see(self.shells.monitor.take(), now)
         if now >= self._next_resync:
             noticed = Noticed(links=True, fib=True)
             self._next_resync = now + RESYNC_S
@@ -159,7 +159,7 @@ class RouteAgent:
             set_sysctls(self.shells, self.uplinks, self.settings.interfaces, self.forwarding.form)
 
     def _receive(self, event: Event, now: float) -> None:
-        tell_speaker(event, self.problems)
+        tell_speaker(event, self.problems, self.shells.lately, now)
         self.liveness.note(event, now)
         if isinstance(event, Updated) and self.holds.of(event.peer) is not None:
             return

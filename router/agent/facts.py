@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from bgp.nlri import Prefix
 from bgp.peer import PeerSettings
 from bgp.policy import AS_LOOP
 from bgp.session import Session
@@ -33,9 +34,16 @@ def facts(agent: RouteAgent) -> Json:
         ],
         "problems": [list(each) for each in sorted(agent.problems.items())],
         "duplicates": list(_duplicates(agent)),
+        "node_addresses": [str(address) for address in agent.settings.node_addresses],
+        "waiting": [[str(prefix), why] for prefix, why in agent.announcer.current.waiting],
+        "lately": agent.shells.lately.as_json(agent.turned_at),
         "peers": [
             *(
-                _peer(agent, peer, session) | {"looped": looped(peer, agent.rib, own)}
+                _peer(agent, peer, session)
+                | {
+                    "looped": looped(peer, agent.rib, own),
+                    "passed_over": list(_passed_over(agent, peer, session)),
+                }
                 for peer, session in agent.sessions.all
             ),
             *(
@@ -74,6 +82,25 @@ def _peer(agent: RouteAgent, peer: PeerSettings, session: Session) -> Json:
         "bfd": agent.liveness.describe(peer),
         "not_offered": sorted(peer.families - session.families) if session.is_established else [],
     }
+
+
+def _passed_over(agent: RouteAgent, peer: PeerSettings, session: Session) -> Iterator[list[str]]:
+    """Give our own prefixes that the peer tells us of by way of other routers, with the AS path.
+
+    It has them from us, one AS away, and prefers what is longer: it does not use ours. Only what no
+    other node has is looked at, and nothing while we ask for being avoided.
+    """
+    if peer.is_internal or not session.is_established or agent.draining.state.is_marked:
+        return
+    hosts = map(Prefix.from_address, agent.settings.node_addresses)
+    for prefix in (*agent.settings.pod_cidrs, *hosts):
+        if prefix not in session.announced:
+            continue
+        for refused in agent.rib.rejections(prefix):
+            path = refused.attributes.as_path
+            others = set(path[1:]) - {peer.local_asn}
+            if refused.peer == peer.name and others and path[-1] == peer.local_asn:
+                yield [str(prefix), " ".join(map(str, path))]
 
 
 def _duplicates(agent: RouteAgent) -> Iterator[Json]:

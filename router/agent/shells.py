@@ -16,6 +16,7 @@ from router.agent.bfd_link import BfdShell, NoBfd
 from router.agent.cleared_file import ClearedMemory, NoClearedMemory
 from router.agent.draining import DrainShell, NoDrainStore
 from router.agent.forwarding import FibShell
+from router.agent.lately import Lately
 from router.agent.placing import NoRules, PlaceShell
 from router.agent.rejecting import NoRejections, RejectionShell
 from router.agent.service_file import NoServiceMemory, ServiceMemory
@@ -125,3 +126,5 @@ class Shells:
     cleared: ClearedMemory = field(default_factory=NoClearedMemory)
     services: ServiceMemory = field(default_factory=NoServiceMemory)
     rejections: RejectionShell = field(default_factory=NoRejections)
+    lately: Lately = field(default_factory=Lately)
+    """What of them went wrong and is over."""

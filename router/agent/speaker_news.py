@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 
 from bgp.event import ConfigApplied, ConfigRejected, Event, SpeakerExited, SpeakerStarted
+from router.agent.lately import Lately
 
 _log = logging.getLogger(__name__)
 
 
-def tell_speaker(event: Event, problems: dict[str, str]) -> None:
+def tell_speaker(event: Event, problems: dict[str, str], lately: Lately, now: float) -> None:
     """Tell what happened to the speaker; events of peers are others' business."""
+    lately.note(event, now)
     if isinstance(event, SpeakerStarted):
         _log.info("speaker started", extra={"pid": event.pid})
     elif isinstance(event, SpeakerExited):

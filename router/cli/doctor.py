@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from router.cli.cni import CONF_DIR
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from router.reconcile.diagnosis import Finding
 
 FINDINGS_STATUS = 3
@@ -32,13 +31,7 @@ def add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _run(options: argparse.Namespace) -> int:
-    from pathlib import Path
-
-    from router.cli.doctor_look import look
-    from router.reconcile.diagnosis import diagnose
-
-    seen, unseen = look(options.run_dir, options.proc_sys, Path(options.conf_dir))
-    found = diagnose(seen)
+    found, unseen = _examine(options, Path(options.conf_dir))
     if options.output == "json":
         print(json.dumps(as_json(found, unseen), indent=2))
     else:
@@ -48,13 +41,18 @@ def _run(options: argparse.Namespace) -> int:
     return FINDINGS_STATUS if found else 0
 
 
-def examine(run_dir: Path, proc_sys: Path, conf_dir: Path) -> dict[str, Any]:
+def examine(options: argparse.Namespace) -> dict[str, Any]:
     """Look at this node and return what `-o json` prints, for the status page."""
-    from router.cli.doctor_look import look
+    return as_json(*_examine(options, CONF_DIR))
+
+
+def _examine(options: argparse.Namespace, conf_dir: Path) -> tuple[tuple[Finding, ...], list[str]]:
+    from router.cli.doctor_look import Places, look
     from router.reconcile.diagnosis import diagnose
 
-    seen, unseen = look(run_dir, proc_sys, conf_dir)
-    return as_json(diagnose(seen), unseen)
+    places = Places(options.run_dir, options.state_dir, options.proc_sys, conf_dir)
+    seen, unseen = look(places)
+    return diagnose(seen), unseen
 
 
 def as_json(found: tuple[Finding, ...], unseen: list[str]) -> dict[str, Any]:

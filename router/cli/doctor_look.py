@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from router.agent.cni_door import ask_server
 from router.cli.client import AgentUnreachableError, LocalClient
+from router.cli.doctor_listen import listen_to_silent
 from router.cli.plugin_files import shadowing
 from router.kernel.errors import KernelError
 from router.kernel.sysctl import Sysctls
-from router.reconcile.diagnosis import Seen
+from router.reconcile.finding import Seen
 from router.reconcile.firewall import dropping
 from router.reconcile.sysctl import keys
 
@@ -24,22 +26,37 @@ _TIMEOUT_S: Final = 10.0
 _HEADERS: Final = {4: 28, 6: 48}
 """IP and ICMP, without options, in bytes."""
 _SMALL_BYTES: Final = 56
+_ROOM_BYTES: Final = 16 * 1024
+"""What node.json and a lease take, several times."""
 
 
-def look(run_dir: Path, proc_sys: Path, conf_dir: Path) -> tuple[Seen, list[str]]:
+class Places(NamedTuple):
+    """Where things are on this node."""
+
+    run_dir: Path
+    state_dir: Path
+    proc_sys: Path
+    conf_dir: Path
+
+
+def look(places: Places) -> tuple[Seen, list[str]]:
     """Return what was seen, and in words what could not be looked at."""
     unseen: list[str] = []
+    run_dir = places.run_dir
     agent, agent_problem = _agent(run_dir)
-    pools, cni_problem = _cni(run_dir)
+    cni, cni_problem = _cni(run_dir)
     seen = Seen(
         agent=agent,
         agent_problem=agent_problem,
         cni_problem=cni_problem,
-        full_pools=pools,
+        cni_lacks=cni.get("lacking") or (),
+        full_disks=_disks(places),
+        full_pools=[(p["name"], p["size"]) for p in cni["pools"] if p["in_use"] >= p["size"]],
         node_facts=(run_dir / "node.json").exists(),
-        sysctls=_sysctls(proc_sys, (agent or {}).get("uplinks", ()), unseen),
+        sysctls=_sysctls(places.proc_sys, (agent or {}).get("uplinks", ()), unseen),
         dropping=_firewall(agent or {}, unseen),
-        before_ours=_conflists(conf_dir, unseen),
+        before_ours=_conflists(places.conf_dir, unseen),
+        heard=listen_to_silent(run_dir, (agent or {}).get("peers", ()), unseen),
         small_mtu=_mtu((agent or {}).get("peers", ()), unseen),
     )
     return seen, unseen
@@ -52,13 +69,29 @@ def _agent(run_dir: Path) -> tuple[Json | None, str]:
         return None, str(error).partition("\n")[0]
 
 
-def _cni(run_dir: Path) -> tuple[Sequence[tuple[str, int]], str]:
-    """Return the pools without a free address, and why nobody answers; "" if somebody does."""
+def _cni(run_dir: Path) -> tuple[Json, str]:
+    """Return the server's overview, and why it does not answer; "" if it does."""
     try:
-        pools = ask_server(run_dir)["pools"]
+        return ask_server(run_dir), ""
     except OSError as error:
-        return (), f"{run_dir / 'cni.sock'}: {error}"
-    return [(p["name"], p["size"]) for p in pools if p["in_use"] >= p["size"]], ""
+        return {"pools": ()}, f"{run_dir / 'cni.sock'}: {error}"
+
+
+def _disks(places: Places) -> dict[str, str]:
+    """Return the directories we write to that have no room, by what they lack."""
+    found = {}
+    for directory in (places.run_dir, places.state_dir):
+        try:
+            there = os.statvfs(directory)
+        except OSError:
+            continue  # the state directory is made when there is a drain to remember
+        if there.f_blocks and there.f_bfree * there.f_frsize < _ROOM_BYTES:
+            size = there.f_blocks * there.f_frsize
+            left = there.f_bfree * there.f_frsize
+            found[str(directory)] = f"{left} bytes of {size} are free at {directory}"
+        elif there.f_files and not there.f_ffree:
+            found[str(directory)] = f"none of {there.f_files} inodes is free at {directory}"
+    return found
 
 
 def _sysctls(root: Path, uplinks: Sequence[str], unseen: list[str]) -> Mapping[str, str]:

@@ -66,7 +66,6 @@ def _run(options: argparse.Namespace) -> int:
     from router.agent.lock import AlreadyRunningError
     from router.agent.logs import set_up_logs
     from router.agent.memory import give_back_buffers
-    from router.cli.cni import CONF_DIR
     from router.cli.doctor import examine
     from router.config.document import ConfigError
 
@@ -88,7 +87,7 @@ def _run(options: argparse.Namespace) -> int:
                 proc_sys=options.proc_sys,
                 health=parse_listen(options.health) if options.health else None,
                 cluster=_cluster(options) if options.kubernetes else None,
-                examine=lambda: examine(options.run_dir, options.proc_sys, Path(CONF_DIR)),
+                examine=lambda: examine(options),
             )
         )
     except ConfigError as error:

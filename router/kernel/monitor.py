@@ -18,7 +18,8 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from router.kernel.errors import KernelError
@@ -65,13 +66,25 @@ _NEXTHOPS: Final = frozenset({RTM_NEWNEXTHOP, RTM_DELNEXTHOP})
 _ROUTE_LENGTH_OFFSET: Final = 16 + 1
 _ROUTE_PROTOCOL: Final = 5
 _METRICS: Final = frozenset({LEARNED_METRIC, LEARNED_DEFAULT_METRIC, OWN_CIDR_METRIC})
+_RTA_DST: Final = 1
 _RTA_PRIORITY: Final = 6
 _RTMSG_SIZE: Final = 12
+_NLM_F_REPLACE: Final = 0x100
 _NEXTHOP_PROTOCOL_OFFSET: Final = 16 + 2
 _OURS: Final = frozenset({RouteProtocol.LEARNED, RouteProtocol.OWN_CIDR})
 _KIND_OFFSET: Final = 4
 _PORT_OFFSET: Final = 12
 """nlmsg_type and nlmsg_pid in struct nlmsghdr."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intrusion:
+    """A program took routes of ours, or put its own in their place; the last one stands here."""
+
+    prefix: str
+    by: str
+    """The program, as far as it can be told: it may have ended already."""
+    times: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +96,7 @@ class Noticed:
     lost: frozenset[int] = frozenset()
     """Indexes of links that were seen down, without carrier or gone, or that lost an address, even
     if only for a moment."""
+    intrusion: Intrusion | None = None
 
 
 class Monitor:
@@ -99,6 +113,7 @@ class Monitor:
         self._links = False
         self._fib = False
         self._lost: set[int] = set()
+        self._intrusion: Intrusion | None = None
         self._closing = False
         try:
             self._socket = socket.socket(
@@ -126,9 +141,15 @@ class Monitor:
     def take(self) -> Noticed:
         """Return what was noticed since the last call."""
         with self._lock:
-            noticed = Noticed(links=self._links, fib=self._fib, lost=frozenset(self._lost))
+            noticed = Noticed(
+                links=self._links,
+                fib=self._fib,
+                lost=frozenset(self._lost),
+                intrusion=self._intrusion,
+            )
             self._links = self._fib = False
             self._lost.clear()
+            self._intrusion = None
         return noticed
 
     def _listen(self) -> None:
@@ -149,11 +170,18 @@ class Monitor:
                     self._lost |= lost
                 self._wake()
 
+    def _note_intrusion(self, payload: bytes, port: int) -> None:
+        found = Intrusion(prefix=_prefix_of(payload), by=_program_of(port), times=1)
+        with self._lock:
+            if self._intrusion is not None:
+                found = replace(found, times=self._intrusion.times + 1)
+            self._intrusion = found
+
     def _sort(self, buffer: bytes, lost: set[int]) -> tuple[bool, bool]:
         links = fib = False
         offset = 0
         while offset + HEADER.size <= len(buffer):
-            length, kind, _, _, port = HEADER.unpack_from(buffer, offset)
+            length, kind, flags, _, port = HEADER.unpack_from(buffer, offset)
             if length < HEADER.size:
                 break
             if kind in _LINK_AND_ADDRESS:
@@ -161,7 +189,11 @@ class Monitor:
                 _note_loss(kind, buffer, offset + HEADER.size, lost)
             elif port != self._own_port:
                 if kind in _ROUTES:
-                    fib = fib or _concerns_ours(buffer[offset + HEADER.size : offset + length])
+                    payload = buffer[offset + HEADER.size : offset + length]
+                    concerns = _concerns_ours(payload)
+                    fib = fib or concerns
+                    if concerns and port and _takes(kind, flags, payload):
+                        self._note_intrusion(payload, port)
                     # A default route is a gateway's coming or going.
                     links = links or not buffer[offset + _ROUTE_LENGTH_OFFSET]
                 elif kind in _NEXTHOPS:
@@ -169,6 +201,28 @@ class Monitor:
                     fib = fib or protocol == RouteProtocol.LEARNED
             offset += (length + 3) & ~3
         return links, fib
+
+
+def _takes(kind: int, flags: int, payload: bytes) -> bool:
+    """Tell whether it is the removal of a route of ours, or another's in its place."""
+    is_ours = payload[_ROUTE_PROTOCOL] in _OURS
+    return is_ours if kind == RTM_DELROUTE else not is_ours and bool(flags & _NLM_F_REPLACE)
+
+
+def _program_of(port: int) -> str:
+    """Name a netlink port's owner: its first socket has the pid of the process as port."""
+    try:
+        return f"{Path(f'/proc/{port}/comm').read_text().strip()}, pid {port}"
+    except OSError:
+        return f"netlink port {port}, whose program has ended"
+
+
+def _prefix_of(payload: bytes) -> str:
+    family, length = payload[0], payload[1]
+    packed = attributes(payload, _RTMSG_SIZE).get(_RTA_DST)
+    if packed is None:
+        return "default"
+    return f"{socket.inet_ntop(socket.AddressFamily(family), packed)}/{length}"
 
 
 def _without_own_writes(own_port: int) -> tuple[Instruction, ...]:

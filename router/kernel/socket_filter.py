@@ -14,6 +14,11 @@ from typing import Final
 LOAD_HALF: Final = 0x28
 LOAD_WORD: Final = 0x20
 LOAD_BYTE: Final = 0x30
+LOAD_HALF_FROM_INDEX: Final = 0x48
+"""At the index plus the value."""
+LOAD_IPV4_LENGTH: Final = 0xB1
+"""Into the index: four times the low half of the byte at the value, as IPv4 headers have it."""
+LOAD_NUMBER_TO_INDEX: Final = 0x01
 JUMP_EQUAL: Final = 0x15
 JUMP_SET: Final = 0x45
 """Taken if any of the value's bits is set."""

@@ -24,6 +24,7 @@ HOMES = {
 PURE = (
     "bgp/",
     "cni/attachment/",
+    "cni/capabilities.py",
     "cni/ipam/",
     "cni/histogram.py",
     "cni/node_facts.py",
@@ -32,6 +33,7 @@ PURE = (
     "router/agent/exposition.py",
     "router/agent/facts.py",
     "router/agent/history.py",
+    "router/agent/lately.py",
     "router/agent/metrics.py",
     "router/agent/page/overview.py",
     "router/agent/page/wire.py",

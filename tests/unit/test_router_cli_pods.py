@@ -82,6 +82,7 @@ def test_an_empty_node(tmp_path: Path) -> None:
         "restore_failures": None,
         "swept": None,
         "calls": None,
+        "lacking": None,
     }
     assert render(answer, 0).startswith("POD")
 

@@ -1,0 +1,1 @@
+"""Broken situations, built for real in a fabric, that `podroute doctor` must name."""

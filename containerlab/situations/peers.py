@@ -1,0 +1,183 @@
+"""Situations between a node and its ToR: what either is told wrongly of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from containerlab.situations.scene import Scene, tell
+from containerlab.situations.situation import Situation
+
+NODE1 = "10.0.1.3"
+"""node1 as tor1 knows it, IPv4."""
+PEER = "tor1-v4"
+TOR1 = "router bgp 65101"
+_UNICAST = "address-family ipv4 unicast"
+_WORD_FILE = "/run/tor1.password"
+
+
+def _told(
+    *, break_: tuple[str, ...], mend: tuple[str, ...]
+) -> Callable[[Scene], AbstractContextManager[None]]:
+    """Return a situation made by lines of tor1's configuration."""
+
+    @contextmanager
+    def apply(scene: Scene) -> Iterator[None]:
+        tor = scene.tors[0]
+        tell(tor, *break_)
+        tor.node.run(["vtysh", "-c", f"clear bgp {NODE1}"])
+        try:
+            yield
+        finally:
+            tell(tor, *mend)
+            tor.node.run(["vtysh", "-c", f"clear bgp {NODE1}"])
+
+    return apply
+
+
+@contextmanager
+def _wrong_password(scene: Scene) -> Iterator[None]:
+    host, tor = scene.hosts[0], scene.tors[0]
+    host.node.run(["sh", "-c", f"umask 077; echo node > {_WORD_FILE}"])
+    tell(tor, TOR1, f"neighbor {NODE1} password tor")
+    scene.write_config(host, peers=scene.peers(password_file=_WORD_FILE))
+    try:
+        yield
+    finally:
+        tell(tor, TOR1, f"no neighbor {NODE1} password")
+        scene.write_config(host)
+
+
+@contextmanager
+def _wrong_asn(scene: Scene) -> Iterator[None]:
+    scene.write_config(scene.hosts[0], peers=scene.peers(remote_asn=65999))
+    try:
+        yield
+    finally:
+        scene.write_config(scene.hosts[0])
+
+
+@contextmanager
+def _bfd(scene: Scene) -> Iterator[None]:
+    """Watch a path by BFD whose other end has none."""
+    scene.bfd.start()
+    scene.write_config(scene.hosts[0], peers=scene.peers(bfd={}))
+    try:
+        yield
+    finally:
+        scene.write_config(scene.hosts[0])
+        scene.bfd.terminate()
+
+
+@contextmanager
+def _half_family(scene: Scene) -> Iterator[None]:
+    scene.write_config(scene.hosts[0], peers=scene.peers(families=["ipv4", "ipv6"]))
+    try:
+        yield
+    finally:
+        scene.write_config(scene.hosts[0])
+
+
+@contextmanager
+def _small_mtu(scene: Scene) -> Iterator[None]:
+    node = scene.tors[0].node
+    node.run(["ip", "link", "set", "eth1", "mtu", "1400"])
+    try:
+        yield
+    finally:
+        node.run(["ip", "link", "set", "eth1", "mtu", "1500"])
+
+
+SITUATIONS = (
+    Situation(
+        name="wrong_md5",
+        broken="node and ToR have different TCP MD5 passwords",
+        apply=_wrong_password,
+        finding="peer-md5",
+        words=(PEER, "another TCP MD5 password"),
+        fast=True,
+    ),
+    Situation(
+        name="wrong_asn",
+        broken="the node expects another AS than the ToR's",
+        apply=_wrong_asn,
+        finding="peer-asn",
+        words=(PEER, "bad peer AS"),
+    ),
+    Situation(
+        name="ttl",
+        broken="the ToR wants TTL 255 (GTSM), the node is not told so",
+        apply=_told(
+            break_=(TOR1, f"neighbor {NODE1} ttl-security hops 1"),
+            mend=(TOR1, f"no neighbor {NODE1} ttl-security hops 1"),
+        ),
+        finding="peer-ttl",
+        words=(PEER, "TTL 255"),
+        fast=True,
+    ),
+    Situation(
+        name="as_loop",
+        broken="the ToR's paths to other nodes carry the node's own AS",
+        apply=_told(
+            break_=(
+                "route-map LOOP permit 10",
+                "set as-path prepend 65201",
+                "exit",
+                TOR1,
+                _UNICAST,
+                f"neighbor {NODE1} route-map LOOP out",
+            ),
+            mend=(
+                TOR1,
+                _UNICAST,
+                f"no neighbor {NODE1} route-map LOOP out",
+                "exit",
+                "exit",
+                "no route-map LOOP",
+            ),
+        ),
+        finding="as-loop",
+        words=(PEER, "own ASN in AS path", "65201"),
+    ),
+    Situation(
+        name="tor_filter",
+        broken="the ToR's import filter rejects the node's pod CIDR",
+        apply=_told(
+            break_=("ip prefix-list FROM-NODE seq 5 deny 10.244.1.0/24",),
+            mend=("no ip prefix-list FROM-NODE seq 5 deny 10.244.1.0/24",),
+        ),
+        finding="announcement-refused",
+        words=(PEER, "10.244.1.0/24", "65101 65000 65102 65201"),
+    ),
+    Situation(
+        name="max_prefix",
+        broken="the ToR takes fewer prefixes from the node than it announces",
+        apply=_told(
+            break_=(TOR1, _UNICAST, f"neighbor {NODE1} maximum-prefix 1"),
+            mend=(TOR1, _UNICAST, f"no neighbor {NODE1} maximum-prefix 1"),
+        ),
+        finding="peer-limit",
+        words=(PEER, "maximum number of prefixes"),
+    ),
+    Situation(
+        name="mtu",
+        broken="the ToR's port takes smaller packets than the node's",
+        apply=_small_mtu,
+        finding="tor-mtu-smaller",
+        words=(PEER, "none of 1500 bytes"),
+    ),
+    Situation(
+        name="bfd_down",
+        broken="the node watches a path by BFD, the ToR does not",
+        apply=_bfd,
+        finding="bfd-down",
+        words=(PEER, "BFD is down, BGP is established"),
+    ),
+    Situation(
+        name="half_family",
+        broken="the node wants both families on a session, the ToR has IPv4 only",
+        apply=_half_family,
+        finding="family-not-offered",
+        words=(PEER, "IPv6"),
+    ),
+)
