@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bgp.advertisement import advertised
 from bgp.export import PLAIN, Export, going_away
 from bgp.filtering import exporting
 from bgp.nlri import Prefix
@@ -12,7 +13,11 @@ from bgp.peer import PeerSettings, SpeakerConfig
 
 def exports(config: SpeakerConfig, peer: PeerSettings) -> dict[Prefix, Export]:
     """Give what the peer shall have from us, sorted by prefix."""
-    found = dict.fromkeys(config.networks_for(peer), PLAIN)
+    networks = config.networks_for(peer)
+    if config.advertisements:
+        found = advertised(config.advertisements, peer, networks)
+    else:
+        found = dict.fromkeys(networks, PLAIN)
     if peer.export_filter is not None:
         found = exporting(peer.export_filter, peer, found)
     if config.going_away:

@@ -156,11 +156,12 @@ def exporting(
     for prefix, export in exports.items():
         reason, changes = judge(prefix)
         if not reason:
-            found[prefix] = _announced(export, peer, changes)
+            found[prefix] = announced_as(export, peer, changes)
     return found
 
 
-def _announced(export: Export, peer: PeerSettings, changes: tuple[Change, ...]) -> Export:
+def announced_as(export: Export, peer: PeerSettings, changes: tuple[Change, ...]) -> Export:
+    """Give the announcement with these changes, in their order."""
     communities, large, med = export.communities, export.large_communities, export.med
     prepend = 0
     for change in changes:

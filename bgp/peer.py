@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address
-from typing import NewType
+from typing import TYPE_CHECKING, NewType
 
 from bgp.bfd.settings import BfdProfile
 from bgp.ending import Ending
@@ -21,6 +21,9 @@ from bgp.limits import MaxPrefixes
 from bgp.nlri import IPV4, IPV6, IPAddress, Prefix
 from bgp.peer_rules import DEFAULT_PORT, rules
 from bgp.secret import Secret
+
+if TYPE_CHECKING:
+    from bgp.advertisement import Advertisement
 
 PeerId = NewType("PeerId", str)
 """Name of a peer in our configuration; its address when no name is given."""
@@ -129,13 +132,14 @@ class PeerSettings:
         return self.remote_asn == self.local_asn
 
 
-def _twice(field_name: str, value: object) -> tuple[str, str]:
+def _twice(field_name: str, value: object, other: PeerId) -> tuple[str, str]:
     if isinstance(value, Ends):
         return "interface", (
             f"the addresses {value.peer} and {value.local} are those of another link, too, and the"
             " speaker cannot tell the two apart: give the link another link-local address"
         )
-    return field_name, f"{value} is used by two peers"
+    also = "" if field_name == "name" else f"; the other is {other}"
+    return field_name, f"{value} is used by two peers{also}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +150,8 @@ class SpeakerConfig:
     peers: tuple[PeerSettings, ...] = ()
     networks: tuple[Prefix, ...] = ()
     """Announced to every peer of their family, next hop self, before End-of-RIB."""
+    advertisements: tuple[Advertisement, ...] = ()
+    """Which of them which peer gets, and how; none gives every peer everything."""
     going_away: bool = False
     """Everything is announced with GRACEFUL_SHUTDOWN (RFC 8326)."""
     prepend: int = 0
@@ -160,12 +166,12 @@ class SpeakerConfig:
         if int(self.router_id) == 0:
             raise PeerError("", "router_id", "must not be 0.0.0.0 (RFC 6286)")
         for name in ("name", "address", "remote"):
-            seen: set[object] = set()
+            seen: dict[object, PeerId] = {}
             for peer in self.peers:
                 value = getattr(peer, name)
                 if value in seen:
-                    raise PeerError(peer.name, *_twice(name, value))
-                seen.add(value)
+                    raise PeerError(peer.name, *_twice(name, value, seen[value]))
+                seen[value] = peer.name
         self._check_listening()
 
     def _check_listening(self) -> None:

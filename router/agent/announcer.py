@@ -103,6 +103,7 @@ class Announcer:
             links=seen,
             services=services or frozenset(),
             withheld=withheld,
+            extra=settings.extra_prefixes,
         )
         self.next_hops = next_hops(settings.peers, settings.node_addresses, seen)
         drain = self._draining.state
@@ -110,6 +111,7 @@ class Announcer:
             router_id=settings.router_id,
             peers=settings.peers,
             networks=self._allowed(settings),
+            advertisements=settings.advertisements,
             going_away=drain.is_marked,
             prepend=drain.prepend,
             next_hops=self.next_hops.found,

@@ -33,7 +33,7 @@ from router.agent.service_file import ServiceFile
 from router.agent.shells import Shells
 from router.agent.source import SettingsSource
 from router.config.document import ConfigError
-from router.config.file import DocumentFile
+from router.config.file import DocumentFile, LastGood
 from router.config.settings import AgentSettings
 from router.kernel.channel import Channel
 from router.kernel.fib import FibTable
@@ -108,6 +108,7 @@ def run_router(options: Options) -> int:
             document=DocumentFile(options.config) if options.config is not None else None,
             cluster=cluster,
             host_name=socket.gethostname(),
+            last_good=LastGood(options.state_dir / "configuration.json"),
         )
         control = Control(
             inbox=Inbox(wake),
@@ -250,6 +251,10 @@ def _loop(
             agent.problems["configuration"] = f"not in force: {reason}"
         else:
             agent.problems.pop("configuration", None)
+        if source.memory_problem:
+            agent.problems["memory"] = source.memory_problem
+        else:
+            agent.problems.pop("memory", None)
         if reason and reason != told:
             _log.error("configuration not in force", extra={"reason": reason})
         told = reason

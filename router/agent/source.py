@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol
 
 from bgp.secret import Secret
 from router.config.document import ConfigError, Problem
-from router.config.file import DocumentFile, PasswordFiles
-from router.config.load import load_settings
+from router.config.file import DocumentFile, LastGood, PasswordFiles
+from router.config.origin import Origin, choose
 from router.config.settings import AgentSettings
 from router.config.surroundings import MissingSecretError, Surroundings
 from router.kube.view import ClusterView
@@ -42,19 +42,31 @@ class SettingsSource:
     """Gives settings whenever they differ from those it gave last."""
 
     def __init__(
-        self, *, document: DocumentFile | None, cluster: ClusterShell | None, host_name: str
+        self,
+        *,
+        document: DocumentFile | None,
+        cluster: ClusterShell | None,
+        host_name: str,
+        last_good: LastGood | None = None,
     ) -> None:
-        """Without a document file, the document is the ConfigMap's key `config.yaml`."""
+        """Without a document file, it is the ConfigMap's key `config.yaml`, or objects.
+
+        `last_good` is gone on with when there is an error in what there is at the start.
+        """
+        self._last_good = last_good or LastGood(None)
         self._document = document
         self._cluster = cluster
         self._host_name = host_name
         self._passwords = PasswordFiles()
         self._inputs: tuple[Any, ...] | None = None
         self._given: AgentSettings | None = None
+        self._in_force: Origin | None = None
         self.problem = ""
         """Why the newest document is not in force; '' if it is."""
         self.problems: tuple[Problem, ...] = ()
         """The same one by one, if it is the document that is wrong."""
+        self.memory_problem = ""
+        """Why the configuration in force cannot be remembered; '' if it is."""
         self.waiting = ""
         """What has to come before there can be settings; '' if nothing."""
 
@@ -74,56 +86,92 @@ class SettingsSource:
         """
         around = (gateways, discovered)
         view = self._cluster.take() if self._cluster is not None else None
+        self.waiting = _not_read(view)
+        if self.waiting:
+            return None
         try:
-            found = self._text(view)
-            self.waiting = self._missing(view, found)
-            if found is None or self.waiting:
-                return None
-            name, text = found
-            inputs = (text, around, self._passwords.stamps(), _facts(view))
+            inputs = (self._text(view), around, self._passwords.stamps(), _facts(view))
             if inputs == self._inputs:
                 return None
             try:
-                settings = self._load(name, text, around, view)
+                settings = self._newest(inputs[0], around, view)
             finally:
                 # The password files read just now are watched from now on.
-                self._inputs = (text, around, self._passwords.stamps(), _facts(view))
+                self._inputs = (inputs[0], around, self._passwords.stamps(), _facts(view))
         except ConfigError as error:
             self.problem, self.problems = str(error), error.problems
-            return None
+            settings = self._in_force_still(around, view)
         except OSError as error:
             self.problem, self.problems = str(error), ()
-            return None
-        self.problem, self.problems = "", ()
-        if settings == self._given:
+            settings = self._in_force_still(around, view)
+        if settings is None or settings == self._given:
             return None
         self._given = settings
         return settings
 
-    def _text(self, view: ClusterView | None) -> tuple[str, str] | None:
-        """Return (name, text) of the document, None if there is none yet."""
+    def _newest(
+        self, document: Origin | None, around: _Around, view: ClusterView | None
+    ) -> AgentSettings | None:
+        """Return the settings of what there is now, None if there is nothing.
+
+        Raises ConfigError, OSError or UnicodeDecodeError.
+        """
+        node = view.node.value if view is not None else None
+        origin = document
+        if view is not None and node is not None:
+            objects = view.objects.value or ()
+            # A ConfigMap that was deleted stays in force, unless objects take its place.
+            gone = self._document is None and view.config_map.presence is Presence.ABSENT
+            origin = choose(None if gone and objects else document, objects, node.labels)
+            origin = origin or document
+        settings = self._load(origin, around, view) if origin is not None else None
+        self.problem, self.problems = "", ()
+        if settings is None or origin is None:
+            self.waiting = "no PodNetwork selects this node"
+            if origin is None and view is not None:
+                suffix = f" ({view.problem})" if view.problem else ""
+                self.waiting = _no_document(view.config_map) + suffix
+            return None
+        self._remember(origin)
+        return settings
+
+    def _in_force_still(self, around: _Around, view: ClusterView | None) -> AgentSettings | None:
+        """Return the settings of what was in force last, by the node's facts of now.
+
+        After a start that is what an agent before us had. An error changes nothing, and so does
+        not keep a link of a peer by interface from being followed.
+        """
+        origin = self._in_force or self._last_good.load()
+        if origin is None:
+            return None
+        try:
+            settings = self._load(origin, around, view)
+        except (ConfigError, OSError, UnicodeDecodeError):
+            return None
+        self._in_force = origin
+        return settings
+
+    def _remember(self, origin: Origin) -> None:
+        self._in_force = origin
+        self.memory_problem = ""
+        if self._cluster is not None:
+            try:
+                self._last_good.save(origin)
+            except OSError as error:
+                self.memory_problem = f"cannot remember the configuration: {error}"
+
+    def _text(self, view: ClusterView | None) -> Origin | None:
         if self._document is not None:
-            return self._document.name, self._document.text()
+            return Origin(name=self._document.name, text=self._document.text())
         config_map = view.config_map.value if view is not None else None
         if config_map is None or CONFIG_KEY not in config_map.data:
             return None
-        return f"ConfigMap {config_map.name}", config_map.data[CONFIG_KEY]
-
-    def _missing(self, view: ClusterView | None, found: tuple[str, str] | None) -> str:
-        if view is None:
-            return ""
-        suffix = f" ({view.problem})" if view.problem else ""
-        if view.node.value is None:
-            if view.node.presence is Presence.ABSENT:
-                return "the API server has no Node object of this name yet"
-            return f"the Node object has not been read yet{suffix}"
-        if found is None:
-            return _no_document(view.config_map) + suffix
-        return ""
+        return Origin(name=f"ConfigMap {config_map.name}", text=config_map.data[CONFIG_KEY])
 
     def _load(
-        self, name: str, text: str, around: _Around, view: ClusterView | None
-    ) -> AgentSettings:
+        self, origin: Origin, around: _Around, view: ClusterView | None
+    ) -> AgentSettings | None:
+        """Return the settings; None: there is no PodNetwork. Raises ConfigError."""
         self._passwords.forget()
         asked: set[SecretRef] = set()
 
@@ -132,24 +180,36 @@ class SettingsSource:
             return _secret(view, ref)
 
         try:
-            settings = load_settings(
-                text,
-                source=name,
-                surroundings=Surroundings(
+            settings = origin.load(
+                Surroundings(
                     host_name=self._host_name,
                     read_password=self._passwords.read,
                     read_secret=read_secret,
                     node=view.node.value if view is not None else None,
                     gateways=around[0],
                     discovered=around[1],
-                ),
+                )
             )
         finally:
             if self._cluster is not None:
                 self._cluster.want_secrets(frozenset(asked))
-        if view is not None and view.node.presence is Presence.ABSENT:
+        if settings and view is not None and view.node.presence is Presence.ABSENT:
             return _without_node(settings)
         return settings
+
+
+def _not_read(view: ClusterView | None) -> str:
+    """Return what has to be known before anything else, "" if nothing."""
+    if view is None:
+        return ""
+    suffix = f" ({view.problem})" if view.problem else ""
+    if view.node.value is None:
+        if view.node.presence is Presence.ABSENT:
+            return "the API server has no Node object of this name yet"
+        return f"the Node object has not been read yet{suffix}"
+    if view.objects.value is None:
+        return f"it is not known yet whether there are configuration objects{suffix}"
+    return ""
 
 
 def _facts(view: ClusterView | None) -> tuple[Any, ...]:
@@ -161,6 +221,8 @@ def _facts(view: ClusterView | None) -> tuple[Any, ...]:
     return (
         node,
         view.node.presence,
+        view.objects.value,
+        view.config_map.presence,
         tuple(sorted(secrets.items(), key=lambda item: item[0])),
         tuple(sorted(view.secret_problems.items())),
     )
@@ -177,9 +239,10 @@ def _secret(view: ClusterView | None, ref: SecretRef) -> Secret:
 
 def _no_document(config_map: Observed[ConfigMapView]) -> str:
     if config_map.presence is Presence.ABSENT:
-        return "there is no ConfigMap with the configuration yet"
+        return "there is no ConfigMap with the configuration and no PodNetwork for this node yet"
     if config_map.value is not None:
-        return f"ConfigMap {config_map.value.name} has no key {CONFIG_KEY}"
+        name = config_map.value.name
+        return f"ConfigMap {name} has no key {CONFIG_KEY}, and there is no PodNetwork for this node"
     return "the ConfigMap with the configuration has not been read yet"
 
 

@@ -16,7 +16,7 @@ from router.reconcile.readiness import Signs
 Waiting = tuple[Prefix, str]
 """A prefix that is not announced, and why."""
 
-_OUTSIDE: Final = frozenset({"configuration", "restart", "metrics", "page"})
+_OUTSIDE: Final = frozenset({"configuration", "memory", "restart", "metrics", "page"})
 """Problems of a new configuration, while the one in force goes on working; and of onlookers."""
 _FOR_PODS: Final = frozenset({"links", "forwarding"})
 """Problems that an ADD must wait for; never BGP's (invariant 9)."""
@@ -59,7 +59,10 @@ def readiness_signs(  # noqa: PLR0913 - all that is seen, by name
                 )
             )
         ),
-        not_announced=tuple(f"{prefix}: {why}" for prefix, why in waiting),
+        # An extra prefix that is elsewhere says nothing about this node.
+        not_announced=tuple(
+            f"{prefix}: {why}" for prefix, why in waiting if prefix not in settings.extra_prefixes
+        ),
         forwarding=problems.get("forwarding", ""),
         drain=drain.describe(),
         is_withdrawn=drain.is_withdrawn,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from bgp.advertisement import advertised
 from bgp.nlri import Prefix
 from bgp.peer import PeerSettings
 from bgp.session import Session
@@ -21,6 +22,7 @@ def own_fields(agent: RouteAgent) -> dict[Prefix, str]:
     fields = dict.fromkeys(agent.settings.pod_cidrs, "pod_cidrs")
     for address in agent.settings.node_addresses:
         fields.setdefault(Prefix.from_address(address), "node_addresses")
+    fields |= dict.fromkeys(agent.settings.extra_prefixes, "prefixes")
     for decision in agent.serving.decisions:
         text = f"{decision.kind.value} of Service {decision.service}"
         fields.setdefault(decision.address, text)
@@ -97,6 +99,9 @@ def _why_not(agent: RouteAgent, prefix: Prefix, peer: PeerSettings, session: Ses
     family, missing = agent.announcer.next_hops.missing.get(peer.name, (0, ""))
     if family == prefix.family:
         return missing
+    advertisements = agent.settings.advertisements
+    if advertisements and not advertised(advertisements, peer, [prefix]):
+        return "no advertisement gives it to this peer"
     if peer.export_filter is not None and prefix not in agent.announcer.expected.get(
         peer.name, frozenset()
     ):

@@ -48,6 +48,12 @@ def add_router(
         "--config-map", default=CONFIG_MAP, metavar="NAME", help=f"default {CONFIG_MAP}"
     )
     cluster.add_argument(
+        "--objects",
+        choices=("auto", "off"),
+        default="auto",
+        help="configuration by PodNetwork, BGPPeer and BGPAdvertisement where they are installed",
+    )
+    cluster.add_argument(
         "--api",
         default="",
         metavar="URL",
@@ -103,6 +109,7 @@ def _cluster(options: argparse.Namespace) -> ClusterSettings:
     return replace(
         cluster_settings(options, os.environ),
         config_map="" if options.config is not None else options.config_map,
+        objects=options.objects != "off",
         memory=options.run_dir / "api.json",
     )
 

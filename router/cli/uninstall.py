@@ -171,7 +171,7 @@ def _restore_sysctls(options: argparse.Namespace) -> Iterator[str]:
 
 def _forget_drain(state_dir: Path) -> Iterator[str]:
     """Remove our state; the directory, too, where it is no mount of a container."""
-    for path in tuple(state_dir.glob("drain.*")):
+    for path in (*state_dir.glob("drain.*"), *state_dir.glob("configuration.*")):
         path.unlink()
         yield f"removed {path}"
     with contextlib.suppress(OSError):

@@ -10,6 +10,9 @@ from typing import Final
 
 import yaml
 
+from router.config.crd_advertisement import bgp_advertisement
+from router.config.crd_network import pod_network
+from router.config.crd_peer import bgp_peer
 from router.config.crd_status import bgp_node_status
 from router.config.openapi import Schema
 
@@ -18,7 +21,7 @@ _HEAD: Final = "# Made by: python -m router.config.crd (the schema is that of ro
 
 def definitions() -> list[Schema]:
     """Return all of them."""
-    return [bgp_node_status()]
+    return [pod_network(), bgp_peer(), bgp_advertisement(), bgp_node_status()]
 
 
 def render() -> str:

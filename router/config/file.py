@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bgp.secret import Secret
+from router.config.origin import Origin, parse, render
 
 _MAX_PASSWORD_FILE: Final = 4096
 
@@ -72,3 +73,36 @@ class PasswordFiles:
     def stamps(self) -> tuple[tuple[Path, Stamp | None], ...]:
         """Return the versions of the files as they are now."""
         return tuple((path, stamp(path)) for path in sorted(self._stamps))
+
+
+class LastGood:
+    """The configuration that was in force last, in a file that survives a reboot.
+
+    An agent that starts while there is an error in the newest one goes on with this. It holds no
+    secret: they are referred to.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """None remembers nothing."""
+        self._path = path
+        self._written = b""
+
+    def load(self) -> Origin | None:
+        """Return it, None if there is none that can be read."""
+        if self._path is None:
+            return None
+        try:
+            return parse(self._path.read_bytes())
+        except OSError:
+            return None
+
+    def save(self, origin: Origin) -> None:
+        """Write it, if it differs from what was written. Raises OSError."""
+        content = render(origin)
+        if self._path is None or content == self._written:
+            return
+        self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        fresh = self._path.with_suffix(".tmp")
+        fresh.write_bytes(content)
+        fresh.replace(self._path)
+        self._written = content

@@ -1,8 +1,9 @@
 """The parts of a document that are for this node: the top, and blocks under `nodes`. PURE.
 
 A block says what differs for the nodes it selects. A key of a block stands in place of the
-top's (a whole section, such as `announce`, as one); `peers` add up. Two blocks that select the
-same node and give the same key contradict each other: an error, never a silent order.
+top's (a whole section, such as `announce`, as one); `peers` and `advertisements` add up. Two
+blocks that select the same node and give the same key contradict each other: an error, never a
+silent order.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 from router.config.document import Problem, Section
 from router.config.selector import read_selector
 
-_ADDED_UP: Final = frozenset({"peers", "select"})
+_ADDED_UP: Final = frozenset({"peers", "advertisements", "select"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,13 @@ from bgp.nlri import BITS, Prefix
 from bgp.peer import PeerError, Receive, SpeakerConfig
 from bgp.secret import Secret
 from router.config import words
+from router.config.advertisements import read_announced
 from router.config.document import ConfigError, Section, read_document
 from router.config.filters import accept_rules, read_filters, read_selection
 from router.config.layers import Layers, note_problems, read_layers
+from router.config.local_asn import read_local_asn
 from router.config.peers import PeerDefaults, PeerReader
 from router.config.router_id import hashed_router_id
-from router.config.services import read_services
 from router.config.settings import AgentSettings
 from router.config.surroundings import Surroundings, no_secrets
 from router.model.fib import Nexthops
@@ -40,7 +41,11 @@ _MAX_RESTART_S: Final = 4095
 
 def load_settings(text: str, *, source: str, surroundings: Surroundings) -> AgentSettings:
     """Return the settings a document describes. Raises ConfigError naming every problem."""
-    top = read_document(text, source)
+    return settings_of(read_document(text, source), source=source, surroundings=surroundings)
+
+
+def settings_of(top: Section, *, source: str, surroundings: Surroundings) -> AgentSettings:
+    """Return the settings of a document that is read already. Raises ConfigError."""
     mine, others = read_layers(top, surroundings.labels)
     settings = _settings(mine, surroundings)
     for block in others:
@@ -62,7 +67,6 @@ def _elsewhere(surroundings: Surroundings) -> Surroundings:
 def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
     top = layers.top
     top.expect("nodes")
-    announce = layers.of("announce").section("announce")
     cluster = top.section("cluster")
     imports = layers.of("import").section("import")
     exported = layers.of("export").section("export")
@@ -74,7 +78,9 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
     page = layers.of("page").section("page")
     addresses = layers.of("node_addresses").values("node_addresses", words.address)
     addresses = addresses or surroundings.addresses
-    local_asn = _local_asn(layers, surroundings)
+    local_asn = read_local_asn(
+        layers.of("local_asn", "local_asn_label"), surroundings, default=None
+    )
     restart_s = _integer(layers, "graceful_restart_s", (0, _MAX_RESTART_S), 120)
     reader = PeerReader(
         defaults=PeerDefaults(
@@ -88,7 +94,15 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
     layers.of("peers")
     name = _node_name(top, surroundings)
     service_prefixes = cluster.values("service_prefixes", words.prefix)
-    services = read_services(announce, surroundings.labels, service_prefixes)
+    pod_cidrs = layers.of("pod_cidrs").values("pod_cidrs", words.prefix)
+    pod_cidrs = pod_cidrs or surroundings.pod_cidrs
+    announced = read_announced(
+        layers,
+        surroundings.labels,
+        pod_cidrs=pod_cidrs,
+        node_addresses=addresses,
+        service_prefixes=service_prefixes,
+    )
     # Of the Node object, where there is one: a name may come back on another machine.
     identity = surroundings.node.uid if surroundings.node is not None else name
     settings = AgentSettings(
@@ -96,11 +110,12 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         router_id=_router_id(layers, addresses, identity),
         local_asn=local_asn,
         node_addresses=addresses,
-        pod_cidrs=layers.of("pod_cidrs").values("pod_cidrs", words.prefix)
-        or surroundings.pod_cidrs,
-        announce_pod_cidrs=announce.value("pod_cidrs", words.boolean, True),
-        announce_node_addresses=announce.value("node_addresses", words.boolean, False),
-        services=services,
+        pod_cidrs=pod_cidrs,
+        announce_pod_cidrs=announced.pod_cidrs,
+        announce_node_addresses=announced.node_addresses,
+        services=announced.services,
+        extra_prefixes=announced.prefixes,
+        advertisements=announced.advertisements,
         pod_prefixes=cluster.values("pod_prefixes", words.prefix),
         node_prefixes=cluster.values("node_prefixes", words.prefix),
         service_prefixes=service_prefixes,
@@ -126,10 +141,9 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         drain=_drain(drain),
         metrics_listen=metrics.value("listen", words.listen, None),
         page_listen=page.value("listen", words.listen_or_none, DEFAULT_PAGE),
-        notes=(*reader.notes, *_notes(services, surroundings)),
+        notes=(*reader.notes, *_notes(announced.services, surroundings)),
     )
-    sections = (announce, cluster, imports, exported, speaker, readiness, drain, fib, metrics, page)
-    for section in sections:
+    for section in (cluster, imports, exported, speaker, readiness, drain, fib, metrics, page):
         section.finish()
     layers.finish()
     return settings
@@ -150,27 +164,6 @@ def _node_name(top: Section, surroundings: Surroundings) -> str:
             "node",
         )
     return name
-
-
-def _local_asn(layers: Layers, surroundings: Surroundings) -> int:
-    """Return our AS number: of a label of the node, if there is one, or the same for all."""
-    section = layers.of("local_asn", "local_asn_label")
-    label = section.value("local_asn_label", words.label_key, None)
-    if label is None:
-        return section.required("local_asn", words.asn, 1)
-    number = section.value("local_asn", words.asn, None)
-    text = surroundings.labels.get(label)
-    where = (section.node_of("local_asn_label"), "local_asn_label")
-    if text is None:
-        if number is None and surroundings.is_here:
-            section.problem(f"the node has no label {label}, and no local_asn is given", *where)
-        return number or 1
-    try:
-        return words.asn(text)
-    except ValueError as error:
-        if surroundings.is_here:
-            section.problem(f"label {label} of the node: {error}", *where)
-        return number or 1
 
 
 def _integer(layers: Layers, key: str, bounds: tuple[int, int], default: int) -> int:

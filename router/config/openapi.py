@@ -67,7 +67,7 @@ def string(
 
 def words(text: str, *allowed: str) -> Schema:
     """Return one of a few words."""
-    return {"type": "string", "enum": list(allowed), "description": text}
+    return {"type": "string", "enum": [str(each) for each in allowed], "description": text}
 
 
 def number(text: str = "", *, low: int = 0, high: int | None = None) -> Schema:

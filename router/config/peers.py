@@ -19,6 +19,7 @@ from bgp.secret import Secret, SecretError
 from router.config import words
 from router.config.document import Section
 from router.config.filters import Filters
+from router.config.local_asn import read_local_asn
 from router.config.peer_words import max_prefixes, remote_asn, shutdown, times, ttl_security
 from router.config.settings import WaitingPeer
 from router.config.surroundings import MissingSecretError, Surroundings
@@ -118,7 +119,7 @@ class PeerReader:
         self, item: Section, addresses: dict[str, Address], *, local_address: Address | None = None
     ) -> list[PeerSettings]:
         before = len(item.problems)
-        local_asn = item.value("local_asn", words.asn, self.defaults.local_asn)
+        local_asn = read_local_asn(item, self.surroundings, self.defaults.local_asn)
         values: dict[str, Any] = {
             "remote_asn": item.required("remote_asn", remote_asn(local_asn), 1),
             "local_asn": local_asn,

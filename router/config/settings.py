@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Final, NamedTuple
 
+from bgp.advertisement import Advertisement
 from bgp.decision import RELAXED, Selection
 from bgp.nlri import Prefix
 from bgp.peer import PeerSettings, Receive
@@ -87,6 +88,10 @@ class AgentSettings:
     drain: DrainSettings = field(default_factory=DrainSettings)
     services: ServiceSettings = field(default_factory=ServiceSettings)
     """Which addresses of Services are announced."""
+    extra_prefixes: tuple[Prefix, ...] = ()
+    """Announced besides, each while a link of the node is connected to it."""
+    advertisements: tuple[Advertisement, ...] = ()
+    """Which peer gets what of it all, and how; none gives every peer everything."""
     metrics_listen: tuple[str, int] | None = None
     """Where metrics are served besides the local socket: address and TCP port."""
     page_listen: tuple[str, int] | None = None

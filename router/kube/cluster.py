@@ -17,16 +17,18 @@ from typing import Any, Final, TypeVar
 from router.kube import convert
 from router.kube.claims import ClaimsReader
 from router.kube.client import Client
-from router.kube.clock import Clock, precise_wall_time, wall_time
+from router.kube.clock import Clock
 from router.kube.errors import MalformedError
-from router.kube.event import EventWriter, Note
+from router.kube.event import Note
+from router.kube.keeping import keep
 from router.kube.memory import MemoryFile, Remembered
-from router.kube.node_status import NodeStatusWriter
+from router.kube.objects import ObjectFollower
 from router.kube.secret import SecretReader
 from router.kube.services import ServiceFollower
-from router.kube.status_object import StatusObjectWriter
 from router.kube.view import ClusterSettings, ClusterView, recalled
 from router.kube.watch import Following, Health, Target, Watch
+from router.kube.writers import Writers
+from router.model.config_object import ConfigObject
 from router.model.node import Observed, Presence, SecretRef
 from router.reconcile.node_report import Report
 from router.reconcile.node_status import StatusSettings
@@ -56,12 +58,11 @@ class Cluster:
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._writer: NodeStatusWriter | None = None
-        self._reporter: StatusObjectWriter | None = None
-        self._events: EventWriter | None = None
+        self._writers: Writers | None = None
         self._secrets: SecretReader | None = None
         self._services: ServiceFollower | None = None
         self._claims: ClaimsReader | None = None
+        self._objects: ObjectFollower | None = None
         self._wants_services = False
         self._watches: dict[str, Watch] = {}
         self._thread = threading.Thread(target=self._run, name="kube-api", daemon=True)
@@ -77,13 +78,13 @@ class Cluster:
 
     def want_status(self, verdict: Verdict, settings: StatusSettings) -> None:
         """Make the Node say this; call it whenever you like, differences alone are written."""
-        if self._writer is not None:
-            self._post(self._writer.want, verdict, settings)
+        if self._writers is not None:
+            self._post(self._writers.node.want, verdict, settings)
 
     def want_report(self, report: Report | None) -> None:
         """Make our BGPNodeStatus say this, in due time; None writes none."""
-        if self._reporter is not None:
-            self._post(self._reporter.want, report)
+        if self._writers is not None:
+            self._post(self._writers.report.want, report)
 
     def want_secrets(self, refs: frozenset[SecretRef]) -> None:
         """Keep these keys of Secrets at hand."""
@@ -103,8 +104,8 @@ class Cluster:
 
     def tell(self, note: Note) -> None:
         """Send an Event about the node, if the API server takes it."""
-        if self._events is not None:
-            self._post(self._events.tell, note)
+        if self._writers is not None:
+            self._post(self._writers.events.tell, note)
 
     def close(self) -> None:
         """End the thread; nothing is withdrawn from the Node."""
@@ -129,10 +130,7 @@ class Cluster:
         clock = Clock()
         self._stop = asyncio.Event()
         given: dict[str, Any] = {"api": client, "pace": settings.pace, "clock": clock}
-        written: dict[str, Any] = {"name": settings.node, "wall": wall_time, "told": self._publish}
-        self._writer = NodeStatusWriter(**given, **written)
-        self._reporter = StatusObjectWriter(**given, **written)
-        self._events = EventWriter(**given, wall=precise_wall_time)
+        self._writers = Writers(client, settings, clock, self._publish)
         self._secrets = SecretReader(
             **given,
             namespace=settings.namespace,
@@ -144,39 +142,38 @@ class Cluster:
             node=settings.node,
             changed=lambda services: self._publish(services=services),
             told=self._publish,
-            noted=self._note_service,
+            noted=self._note,
         )
         self._claims = ClaimsReader(
             **given, changed=lambda claims: self._publish(claims=claims), told=self._publish
         )
-        self._watches["node"] = Watch(
-            **given,
-            target=Target(collection="/api/v1/nodes", name=settings.node),
-            changed=self._node_changed,
-            told=self._health_changed,
+        self._objects = ObjectFollower(
+            **given, changed=self._objects_changed, told=self._publish, noted=self._note
+        )
+        self._watches["node"] = self._watch(
+            client, "/api/v1/nodes", settings.node, self._node_changed
         )
         if settings.config_map:
-            self._watches["config map"] = Watch(
-                **given,
-                target=Target(
-                    collection=f"/api/v1/namespaces/{settings.namespace}/configmaps",
-                    name=settings.config_map,
-                ),
-                changed=self._config_map_changed,
-                told=self._health_changed,
+            config_maps = f"/api/v1/namespaces/{settings.namespace}/configmaps"
+            self._watches["config map"] = self._watch(
+                client, config_maps, settings.config_map, self._config_map_changed
             )
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             f"watch of the {name}": watch.follow for name, watch in self._watches.items()
         }
         parts |= {
-            "node status": self._writer.follow,
-            "status object": self._reporter.follow,
-            "events": self._events.follow,
+            **self._writers.parts,
             "secrets": self._secrets.follow,
             "services": self._services.follow,
             "nodes": self._claims.follow,
         }
-        tasks = [asyncio.create_task(self._keep(name, part)) for name, part in parts.items()]
+        if settings.objects:
+            parts["objects"] = self._objects.follow
+        pause_s = settings.pace.longest_s
+        tasks = [
+            asyncio.create_task(keep(name, part, self._failed, pause_s))
+            for name, part in parts.items()
+        ]
         self._loop = asyncio.get_running_loop()
         self._ready.set()
         try:
@@ -189,17 +186,21 @@ class Cluster:
             # aiohttp closes TLS transports in the background and offers nothing to wait for.
             await asyncio.sleep(_GOODBYE_S)
 
-    async def _keep(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
-        """Run a part for ever; a defect in it is told, and stops no other part."""
-        while True:
-            try:
-                await part()
-            # The thread must outlive whatever a part stumbles over.
-            except Exception as error:
-                _log.exception("a part of the API thread failed", extra={"part": name})
-                self._problems[name] = f"{type(error).__name__}: {error}"
-                self._publish()
-                await asyncio.sleep(self._settings.pace.longest_s)
+    def _failed(self, part: str, problem: str) -> None:
+        self._problems[part] = problem
+        self._publish()
+
+    def _watch(
+        self, client: Client, collection: str, name: str, changed: Callable[[Any], None]
+    ) -> Watch:
+        return Watch(
+            api=client,
+            target=Target(collection=collection, name=name),
+            pace=self._settings.pace,
+            clock=Clock(),
+            changed=changed,
+            told=self._health_changed,
+        )
 
     def _node_changed(self, raw: Mapping[str, Any] | None) -> None:
         observed = self._observed("node", raw, convert.node_view, self._view.node)
@@ -208,11 +209,8 @@ class Cluster:
         if raw is not None:
             self._remember(replace(self._raw, node=raw))
         present = observed.value if observed.presence is Presence.PRESENT else None
-        if self._writer is not None and self._events is not None:
-            self._writer.see(present)
-            self._events.see(present)
-        if self._reporter is not None:
-            self._reporter.see(present)
+        if self._writers is not None:
+            self._writers.see(present)
         self._publish(node=observed)
 
     def _config_map_changed(self, raw: Mapping[str, Any] | None) -> None:
@@ -241,8 +239,12 @@ class Cluster:
             self._publish()
             return None
 
-    def _note_service(self, problem: str) -> None:
-        _log.warning("a Service or EndpointSlice cannot be used", extra={"problem": problem})
+    def _objects_changed(self, objects: tuple[ConfigObject, ...]) -> None:
+        self._remember(replace(self._raw, objects=objects))
+        self._publish(objects=Observed(presence=Presence.PRESENT, value=objects))
+
+    def _note(self, problem: str) -> None:
+        _log.warning("an object of the API cannot be used", extra={"problem": problem})
 
     def _secrets_changed(self) -> None:
         if self._secrets is not None:
@@ -251,10 +253,8 @@ class Cluster:
             self._publish(secrets=found, secret_problems=dict(self._secrets.problems))
 
     def _health_changed(self) -> None:
-        if self._writer is not None:
-            self._writer.connect(self._watches["node"].health.connected)
-        if self._reporter is not None:
-            self._reporter.connect(self._watches["node"].health.connected)
+        if self._writers is not None:
+            self._writers.connect(self._watches["node"].health.connected)
         self._publish()
 
     def _remember(self, remembered: Remembered) -> None:
@@ -270,17 +270,18 @@ class Cluster:
         watches: list[Following] = list(self._watches.values())
         if self._services is not None:
             watches += self._services.watches.values()
+        if self._objects is not None:
+            watches += self._objects.watches.values()
         healths: list[Health] = [watch.health for watch in watches]
         lost = [health.problem for health in healths if not health.connected]
-        unlisted = [self._claims.problem] if self._claims and self._claims.problem else []
+        askers = (self._claims, self._objects)
+        problems = [each.problem for each in askers if each and each.problem]
         view = replace(
             self._view,
             connected=bool(healths) and not lost,
-            problem="; ".join(dict.fromkeys([*lost, *self._problems.values(), *unlisted])),
-            status_problem="; ".join(
-                each.problem for each in (self._writer, self._reporter) if each and each.problem
-            ),
-            status_writes=self._reporter.writes if self._reporter is not None else 0,
+            problem="; ".join(dict.fromkeys([*lost, *self._problems.values(), *problems])),
+            status_problem=self._writers.problem if self._writers else "",
+            status_writes=self._writers.report.writes if self._writers else 0,
             requests=sum(health.requests for health in healths),
             failures=sum(health.failures for health in healths),
             **changes,

@@ -42,6 +42,8 @@ class CollectionWatch(Following):
     sink: Sink
     noted: Callable[[str], None]
     """Called with what is wrong with an object that cannot be used; the others go on."""
+    key: Callable[[Mapping[str, Any]], Key] = convert.key_of
+    """Tells objects apart. Raises MalformedError."""
 
     async def _list(self) -> None:
         seen: set[Key] = set()
@@ -65,14 +67,14 @@ class CollectionWatch(Following):
         if not self._course.advanced(event):
             return
         if event.kind == "DELETED":
-            self.sink.drop(convert.key_of(event.object))
+            self.sink.drop(self.key(event.object))
         else:
             self._put(event.object)
         self.sink.settled()
 
     def _put(self, raw: Mapping[str, Any]) -> Key | None:
         try:
-            key = convert.key_of(raw)
+            key = self.key(raw)
         except MalformedError as error:
             self.noted(str(error))
             return None

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from bgp.nlri import Prefix, PrefixError
 from router.kube import shape
 from router.kube.errors import MalformedError
+from router.model.config_object import ConfigObject
 from router.model.link import Address
 from router.model.node import Claim, Condition, ConfigMapView, NodeView, Taint
 from router.model.service import Key
@@ -81,6 +82,16 @@ def key_of(answer: Mapping[str, Any]) -> Key:
     if not isinstance(namespace, str) or not namespace:
         raise MalformedError("no metadata.namespace")
     return Key(namespace, name_of(answer))
+
+
+def cluster_key_of(answer: Mapping[str, Any]) -> Key:
+    """Return the name of an object without a namespace. Raises MalformedError."""
+    return Key("", name_of(answer))
+
+
+def config_object(kind: str, name: str, raw: Mapping[str, Any]) -> ConfigObject:
+    """Return one of our configuration objects; a spec that is none is empty."""
+    return ConfigObject(kind=kind, name=name, spec=shape.mapping(raw.get("spec")))
 
 
 def continue_token(answer: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from typing import Any, Final
 from bgp.secret import Secret, SecretError
 from router.kube.convert import parse_object
 from router.kube.errors import MalformedError
+from router.model.config_object import KINDS, ConfigObject
 from router.model.node import SecretRef
 
 _VERSION: Final = 1
@@ -32,6 +33,8 @@ class Remembered:
     node: Mapping[str, Any] | None = None
     config_map: Mapping[str, Any] | None = None
     secrets: Mapping[SecretRef, Secret] = field(default_factory=dict)
+    objects: tuple[ConfigObject, ...] | None = None
+    """None: it was not known whether there are any."""
 
 
 def render(remembered: Remembered) -> bytes:
@@ -44,6 +47,9 @@ def render(remembered: Remembered) -> bytes:
             [ref.name, ref.key, secret.base64()]
             for ref, secret in sorted(remembered.secrets.items())
         ],
+        "objects": None
+        if remembered.objects is None
+        else [[o.kind, o.name, o.spec] for o in remembered.objects],
     }
     return json.dumps(value, sort_keys=True).encode()
 
@@ -66,7 +72,20 @@ def parse(raw: bytes) -> Remembered:
         node=_object(value.get("node")),
         config_map=_object(value.get("config_map")),
         secrets=secrets,
+        objects=_config_objects(value.get("objects")),
     )
+
+
+def _config_objects(listed: object) -> tuple[ConfigObject, ...] | None:
+    if not isinstance(listed, list):
+        return None
+    found: list[ConfigObject] = []
+    for item in listed:
+        with contextlib.suppress(TypeError, ValueError):
+            kind, name, spec = item
+            if kind in KINDS and isinstance(name, str) and isinstance(spec, dict):
+                found.append(ConfigObject(kind=kind, name=name, spec=spec))
+    return tuple(found)
 
 
 def _object(value: object) -> Mapping[str, Any] | None:

@@ -13,6 +13,7 @@ from router.kube.access import Access
 from router.kube.errors import MalformedError
 from router.kube.memory import Remembered
 from router.kube.pace import Pace
+from router.model.config_object import ConfigObject
 from router.model.node import Claims, ConfigMapView, NodeView, Observed, SecretRef
 from router.model.service import Services
 
@@ -28,6 +29,8 @@ class ClusterSettings:
     """Ours: the ConfigMap and all Secrets are there."""
     config_map: str = ""
     """Name of the ConfigMap with the configuration; '' watches none."""
+    objects: bool = True
+    """Whether configuration objects are looked for."""
     pace: Pace = field(default_factory=Pace)
     memory: Path | None = None
     """File on tmpfs that outlives the agent, not the boot."""
@@ -39,6 +42,8 @@ class ClusterView:
 
     node: Observed[NodeView] = field(default_factory=Observed)
     config_map: Observed[ConfigMapView] = field(default_factory=Observed)
+    objects: Observed[tuple[ConfigObject, ...]] = field(default_factory=Observed)
+    """PodNetworks, BGPPeers and BGPAdvertisements; none where the resources are not installed."""
     secrets: Mapping[SecretRef, Secret] = field(default_factory=dict)
     secret_problems: Mapping[SecretRef, str] = field(default_factory=dict)
     services: Services = field(default_factory=Services)
@@ -73,6 +78,7 @@ def recalled(remembered: Remembered, settings: ClusterSettings) -> ClusterView:
         config_map=Observed(
             value=config_map if config_map and config_map.name == settings.config_map else None
         ),
+        objects=Observed(value=remembered.objects if settings.objects else ()),
         secrets=remembered.secrets,
         problem="the API server has not answered yet",
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from bgp.ends import interface_of
+from bgp.nlri import Prefix
 
 Address = IPv4Address | IPv6Address
 InterfaceAddress = IPv4Interface | IPv6Interface
@@ -66,6 +67,15 @@ class Links:
         """Return the link that leads to an address next to us: that of its zone, or `on_link`."""
         zone = interface_of(address)
         return self.on_link(address) if zone is None else self.named(zone)
+
+    def connects(self, prefix: Prefix) -> bool:
+        """Whether a link is connected to all of a prefix, or has it as its address."""
+        return any(
+            Prefix.from_network(own.network).covers(prefix)
+            for link in self.all
+            for own in link.addresses
+            if own.version == prefix.family
+        )
 
     def on_link(self, address: Address) -> Link | None:
         """Return the link with a connected network holding `address`: longest prefix first."""

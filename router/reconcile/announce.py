@@ -18,7 +18,7 @@ class Announcement(NamedTuple):
     waiting: tuple[tuple[Prefix, str], ...]
 
 
-def announcement(
+def announcement(  # noqa: PLR0913 - all that is announced, by name
     *,
     pod_cidrs: Iterable[Prefix],
     node_addresses: Iterable[Address],
@@ -26,13 +26,15 @@ def announcement(
     links: Links,
     services: Set[Prefix] = frozenset(),
     withheld: Mapping[Prefix, str] = MappingProxyType({}),
+    extra: Iterable[Prefix] = (),
 ) -> Announcement:
     """Return what works already and may be announced, canonical.
 
     A pod CIDR needs its `unreachable` route first, else packets to unused addresses loop
-    between node and ToR; a node address must stand on a link. Addresses of Services must have
-    no such route: the node's own clients would meet it before kube-proxy's DNAT. `withheld` are
-    pod CIDRs that must wait, and why.
+    between node and ToR; a node address must stand on a link, and an extra prefix lie in the
+    network of one: then the node answers for all of it, and nothing loops either. Addresses of
+    Services must have no such route: the node's own clients would meet it before kube-proxy's
+    DNAT. `withheld` are pod CIDRs that must wait, and why.
     """
     networks: set[Prefix] = set(services)
     waiting: list[tuple[Prefix, str]] = []
@@ -49,6 +51,11 @@ def announcement(
             networks.add(host)
         else:
             waiting.append((host, "no link of this node has the address"))
+    for prefix in extra:
+        if links.connects(prefix):
+            networks.add(prefix)
+        else:
+            waiting.append((prefix, "no link of this node is connected to it"))
     return Announcement(tuple(sorted(networks)), tuple(sorted(waiting)))
 
 

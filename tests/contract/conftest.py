@@ -64,6 +64,7 @@ def start(api: FakeApi) -> Iterator[Start]:
                 node="node1",
                 namespace=NAMESPACE,
                 config_map="podroute",
+                objects=False,
                 pace=PACE,
             )
             woken = threading.Event()

@@ -13,8 +13,10 @@ import pytest
 
 from router.config.crd import definitions
 from router.kube.client import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
+from router.kube.convert import config_object, items_of, name_of, resource_version
 from router.kube.errors import RefusedError
 from router.kube.farewell import remove_status
+from router.kube.objects import COLLECTION
 from router.kube.status_object import STATUSES
 from router.reconcile.node_report import Report, Said
 from tests.support.contract_api import ContractApi
@@ -138,6 +140,76 @@ def test_unknown_fields_are_dropped_or_refused(contract: ContractApi) -> None:
         body=patch, content_type=MERGE_PATCH, query=strict,
     )  # fmt: skip
     assert "unheard_of" in message
+
+
+@pytest.mark.parametrize(
+    ("plural", "kind", "spec", "patch", "wrong"),
+    [
+        (
+            "podnetworks",
+            "PodNetwork",
+            {"local_asn": 65201, "cluster": {"pod_prefixes": ["10.244.0.0/16"]}},
+            {"graceful_restart_s": 60},
+            {"graceful_restart_s": 5000},
+        ),
+        (
+            "bgppeers",
+            "BGPPeer",
+            {"address": "10.0.1.2", "remote_asn": "external", "ttl_security": True},
+            {"hold_time_s": 30},
+            {"hold_time_s": 2},
+        ),
+        (
+            "bgpadvertisements",
+            "BGPAdvertisement",
+            {"pod_cidrs": True, "communities": ["65201:1"]},
+            {"prepend": 2},
+            {"prepend": 17},
+        ),
+    ],
+    ids=["PodNetwork", "BGPPeer", "BGPAdvertisement"],
+)
+def test_configuration_objects_are_listed_watched_and_checked(
+    contract: ContractApi,
+    plural: str,
+    kind: str,
+    spec: dict[str, Any],
+    patch: dict[str, Any],
+    wrong: dict[str, Any],
+) -> None:
+    install(contract)
+    collection = f"{COLLECTION}/{plural}"
+    name = f"podroute-contract-{uuid.uuid4().hex[:8]}"
+    path = f"{collection}/{name}"
+    before = resource_version(contract.get(collection))
+    body = {
+        "apiVersion": "podroute.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name},
+        # Nobody's node: a real cluster may be using these.
+        "spec": {**spec, "select": {"matchLabels": {"podroute.dev/contract": name}}},
+    }
+    contract.post(collection, body)
+    try:
+        page = contract.get(collection, limit="500")
+        (found,) = [item for item in items_of(page) if name_of(item) == name]
+        made = config_object(kind, name, found)
+        assert made.spec == body["spec"]
+        contract.ask("PATCH", path, {"spec": patch}, content_type=MERGE_PATCH)
+        assert contract.get(path)["spec"] == {**made.spec, **patch}
+        refused(contract, 422, "PATCH", path, body={"spec": wrong}, content_type=MERGE_PATCH)
+        # There is no status: nobody writes one.
+        refused(
+            contract, 404, "PATCH", f"{path}/status",
+            body={"status": {}}, content_type=MERGE_PATCH,
+        )  # fmt: skip
+    finally:
+        contract.ask("DELETE", path)
+    events = contract.watch(
+        collection, until="DELETED", resourceVersion=before, allowWatchBookmarks="true"
+    )
+    mine = [e.kind for e in events if e.kind != "BOOKMARK" and name_of(e.object) == name]
+    assert mine == ["ADDED", "MODIFIED", "DELETED"]
 
 
 def test_it_goes_with_its_node(contract: ContractApi) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 from containerlab.fakeapi.request import parse_request
 from containerlab.fakeapi.resources import ApiError
@@ -30,7 +31,8 @@ class MemoryApi:
         if self.fault is not None:
             raise self.fault
         try:
-            asked = parse_request(call.method, call.path, self.service.resources)
+            path = f"{call.path}?{urlencode(call.query)}" if call.query else call.path
+            asked = parse_request(call.method, path, self.service.resources)
             return self.service.answer(asked, call.body, call.content_type)[1]
         except ApiError as error:
             raise RefusedError(error.code, error.reason, error.message, None) from error
@@ -46,9 +48,15 @@ class MemoryApi:
         return self.service.answer(asked, None, "")[1]
 
 
-def installed() -> MemoryApi:
-    api = MemoryApi()
+def install(api: MemoryApi) -> None:
+    """Make our resources known."""
     for crd in definitions():
         asked = parse_request("POST", CRDS, api.service.resources)
         api.service.answer(asked, crd, "")
-    return api
+
+
+def installed(api: MemoryApi | None = None) -> MemoryApi:
+    """Return one that knows our resources."""
+    made = api or MemoryApi()
+    install(made)
+    return made

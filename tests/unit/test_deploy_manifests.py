@@ -196,6 +196,11 @@ def test_rbac_is_what_the_agent_asks_for_and_nothing_else() -> None:
         ("secrets", "get"),
         *(("services", verb) for verb in ("get", "list", "watch")),
         *(("endpointslices", verb) for verb in ("get", "list", "watch")),
+        *(
+            (plural, verb)
+            for plural in ("podnetworks", "bgppeers", "bgpadvertisements")
+            for verb in ("get", "list", "watch")
+        ),
         *(("bgpnodestatuses", verb) for verb in ("get", "create", "patch", "delete")),
         ("bgpnodestatuses/status", "patch"),
     }
@@ -204,6 +209,7 @@ def test_rbac_is_what_the_agent_asks_for_and_nothing_else() -> None:
     }
     assert everywhere == {
         *("nodes", "nodes/status", "events", "services", "endpointslices"),
+        *("podnetworks", "bgppeers", "bgpadvertisements"),
         *("bgpnodestatuses", "bgpnodestatuses/status"),
     }
 

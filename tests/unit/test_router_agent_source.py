@@ -13,6 +13,7 @@ from bgp.secret import Secret
 from router.agent.source import SettingsSource
 from router.config.file import DocumentFile
 from router.kube.view import ClusterView
+from router.model.config_object import ConfigObject
 from router.model.node import ConfigMapView, NodeView, Observed, Presence, SecretRef
 
 TEXT = """
@@ -25,12 +26,13 @@ peers:
 """
 REF = SecretRef("bgp", "tor")
 NODE = NodeView(name="node1", uid="u", addresses=(ip_address("10.0.0.11"),))
+NO_OBJECTS: Observed[tuple[ConfigObject, ...]] = Observed(presence=Presence.PRESENT, value=())
 CIDR = Prefix.parse("10.244.1.0/24")
 
 
 @dataclass
 class FakeDoor:
-    view: ClusterView = field(default_factory=ClusterView)
+    view: ClusterView = field(default_factory=lambda: ClusterView(objects=NO_OBJECTS))
     wanted: list[frozenset[SecretRef]] = field(default_factory=list)
 
     def take(self) -> ClusterView:
@@ -72,10 +74,14 @@ def test_it_waits_for_each_part_and_says_for_which(door: FakeDoor, config: Setti
     assert config.waiting == "the ConfigMap with the configuration has not been read yet"
     door.sees(config_map=Observed(presence=Presence.ABSENT))
     assert config.take(()) is None
-    assert config.waiting == "there is no ConfigMap with the configuration yet"
+    assert config.waiting == (
+        "there is no ConfigMap with the configuration and no PodNetwork for this node yet"
+    )
     door.sees_text(TEXT, key="other")
     assert config.take(()) is None
-    assert config.waiting == "ConfigMap podroute has no key config.yaml"
+    assert config.waiting == (
+        "ConfigMap podroute has no key config.yaml, and there is no PodNetwork for this node"
+    )
     door.sees_text(TEXT)
     assert config.take(()) is not None
     assert config.waiting == config.problem == ""

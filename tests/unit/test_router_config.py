@@ -89,7 +89,7 @@ def test_the_host_name_stands_in_for_the_node() -> None:
             "config.yaml: line 14: peers[1].hold_time: unknown key; did you mean 'hold_time_s'?"
             " (known: address, allow_own_asn, bfd, connect_retry_s, export_filter, families,"
             " gateway, hold_time_s, import_filter, interface, keepalive_s, local_address,"
-            " local_asn, max_prefixes, multihop_ttl, name, passive, password_file,"
+            " local_asn, local_asn_label, max_prefixes, multihop_ttl, name, passive, password_file,"
             " password_secret, port, remote_asn, shutdown, shutdown_text, source_interface,"
             " ttl_security)",
             id="near-miss",
