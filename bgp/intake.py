@@ -1,11 +1,15 @@
 """What a peer announces and withdraws, judged and put into its Adj-RIB-In. PURE.
 
-`changed` collects the prefixes whose usable paths have changed.
+`changed` collects the prefixes whose usable paths have changed, in the order in which they came:
+that is the order in which they lie in memory, and whatever is done for all of them in another one
+takes four times as long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Final
 
 from bgp.adjribin import Table
 from bgp.event import Change
@@ -17,14 +21,18 @@ from bgp.policy import ImportPolicy
 
 Tables = Mapping[int, Table]
 Judge = Callable[[Prefix], str]
+_MANY: Final = 16
+"""Prefixes of an UPDATE from which on it pays to look at them together first."""
+Changed = dict[Prefix, None]
+"""A set in order of arrival."""
 
 
-def withdraw(tables: Tables, withdrawn: Iterable[Prefix], changed: set[Prefix]) -> None:
+def withdraw(tables: Tables, withdrawn: Iterable[Prefix], changed: Changed) -> None:
     """Forget these prefixes."""
     for prefix in withdrawn:
         table = tables[prefix[0]]
         if table.accepted.pop(prefix, None) is not None:
-            changed.add(prefix)
+            changed[prefix] = None
             table.stale.discard(prefix)
         else:
             table.rejected.pop(prefix, None)
@@ -38,7 +46,7 @@ def take(
     changes: Iterable[Change],
     policy: ImportPolicy,
     settings: PeerSettings,
-    changed: set[Prefix],
+    changed: Changed,
 ) -> None:
     """Take in what the peer announces and withdraws."""
     if settings.import_filter is None:
@@ -57,7 +65,7 @@ def _take_guarded(
     changes: Iterable[Change],
     policy: ImportPolicy,
     settings: PeerSettings,
-    changed: set[Prefix],
+    changed: Changed,
 ) -> None:
     """Take what the guard alone judges: the hot path, without a call for each message."""
     own = settings.local_asn.to_bytes(4, "big")
@@ -65,7 +73,14 @@ def _take_guarded(
     for attributes, announced, withdrawn in changes:
         if withdrawn:
             withdraw(tables, withdrawn, changed)
-        if not announced or attributes is None:
+        if (
+            not announced
+            or attributes is None
+            or (
+                len(announced) >= _MANY
+                and _take_new(tables, attributes, announced, policy, own, changed)
+            )
+        ):
             continue
         judge = guard
         common, packed_path = attributes
@@ -76,14 +91,40 @@ def _take_guarded(
             reason = judge(prefix)
             if reason or table.rejected:
                 if table.store(prefix, attributes, reason):
-                    changed.add(prefix)
+                    changed[prefix] = None
             else:
                 before = table.accepted.get(prefix)
                 if before is not attributes and before != attributes:
                     table.accepted[prefix] = attributes
-                    changed.add(prefix)
+                    changed[prefix] = None
             if table.stale:
                 table.stale.discard(prefix)
+
+
+def _take_new(
+    tables: Tables,
+    attributes: Attributes,
+    announced: Sequence[Prefix],
+    policy: ImportPolicy,
+    own: bytes,
+    changed: Changed,
+) -> bool:
+    """Take prefixes that the peer had not announced, if the guard surely accepts them all.
+
+    What a session begins with, without a line of Python for each. False: nothing is taken, each has
+    to be looked at.
+    """
+    table = tables[announced[0].family]
+    if table.rejected or table.stale or any(map(table.accepted.get, announced)):
+        return False
+    # Octets that look like our AS, or sets: the loop has to be looked for.
+    if own in attributes.packed_path or attributes.as_sets:
+        return False
+    if not policy.surely_accepts(announced):
+        return False
+    table.accepted.update(zip(announced, repeat(attributes), strict=False))
+    changed.update(zip(announced, repeat(None), strict=False))
+    return True
 
 
 def announce_filtered(
@@ -92,7 +133,7 @@ def announce_filtered(
     announced: Iterable[Prefix],
     judge: Judge,
     settings: PeerSettings,
-    changed: set[Prefix],
+    changed: Changed,
 ) -> None:
     """Take prefixes that the peer's filter judges after the guard, which it cannot overrule."""
     wanted = settings.import_filter
@@ -103,7 +144,7 @@ def announce_filtered(
         if filtered is not None and not reason:
             reason, made = filtered(prefix)
         if table.store(prefix, made, reason):
-            changed.add(prefix)
+            changed[prefix] = None
         if made is attributes:
             table.raw.pop(prefix, None)
         else:
@@ -112,7 +153,7 @@ def announce_filtered(
 
 
 def judge_again(
-    tables: Tables, policy: ImportPolicy, settings: PeerSettings, changed: set[Prefix]
+    tables: Tables, policy: ImportPolicy, settings: PeerSettings, changed: Changed
 ) -> None:
     """Judge everything the peer announced by another policy; no route refresh is needed."""
     for table in tables.values():

@@ -10,9 +10,10 @@ never a default route unless it was asked for, never a path that already went th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from bgp.accept_rule import AcceptRule, PolicyError
 from bgp.nlri import BITS, Prefix
@@ -44,6 +45,7 @@ MARTIANS = tuple(
 )
 """Never a destination between nodes (RFC 6890), whatever the operator configures."""
 
+_LENGTH: Final = itemgetter(2)
 AS_LOOP = "own ASN in AS path"
 """The reason for refusing a loop."""
 
@@ -159,6 +161,22 @@ class ImportPolicy:
         """What judges a prefix whatever its attributes: why it is refused, "" if it is not."""
         return self._why_not_with_services if self.service_addresses else self._why_not
 
+    def surely_accepts(self, prefixes: Sequence[Prefix]) -> bool:
+        """Tell that the guard accepts them all; False may also mean that each has to be asked for.
+
+        For prefixes of one length between two that one rule takes, only the clashes are left to
+        look for, and with a range that is not shorter only one of the prefixes can clash.
+        """
+        (family, lowest, length), highest = min(prefixes), max(prefixes)
+        if not length or highest.family != family or set(map(_LENGTH, prefixes)) != {length}:
+            return False
+        if not self.service_addresses.isdisjoint(prefixes):
+            return False
+        for shift, top, low, high, denied in self._rules[family]:
+            if lowest >> shift == top == highest.network >> shift and low <= length <= high:
+                return not any(_may_clash(one, prefixes, lowest, highest) for one in denied)
+        return False
+
     def _why_not_with_services(self, prefix: Prefix) -> str:
         return SERVICE_ADDRESS if prefix in self.service_addresses else self._why_not(prefix)
 
@@ -188,6 +206,15 @@ class ImportPolicy:
         if any(network >> shift == top for shift, top, *_ in self._rules[family]):
             return f"length {length} is out of bounds"
         return "outside the cluster prefixes"
+
+
+def _may_clash(denied: _Denied, prefixes: Sequence[Prefix], lowest: int, highest: Prefix) -> bool:
+    """Whether one of the prefixes, which have one length and lie between these, may clash."""
+    family, network, length = highest
+    if length > denied.length:
+        return lowest >> denied.shift <= denied.top <= network >> denied.shift
+    spare = BITS[family] - length
+    return Prefix(family, denied.prefix.network >> spare << spare, length) in prefixes
 
 
 def _refuse_loop(_: Prefix) -> str:

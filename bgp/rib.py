@@ -15,14 +15,16 @@ Invariant: `best` depends on the set of paths only, never on the order of their 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping
+from itertools import chain, repeat
 from typing import NamedTuple
 
 from bgp.adjribin import Counts, Table, families
+from bgp.deciding import Answer, decide_all
 from bgp.decision import RELAXED, Decision, Selection
 from bgp.event import EndOfRib, PeerEvent, Updated
-from bgp.intake import judge_again, judged_by, take
-from bgp.nlri import BITS, IPAddress, Prefix
+from bgp.intake import Changed, judge_again, judged_by, take
+from bgp.nlri import BITS, Prefix
 from bgp.path import Attributes, Path
 from bgp.peer import PeerId, PeerSettings
 from bgp.policy import AS_LOOP, ImportPolicy
@@ -48,7 +50,7 @@ class Rib:
         self._policy = policy
         self._peers = dict(peers)
         self._tables = {peer: families() for peer in self._peers}
-        self._changed: set[Prefix] = set()
+        self._changed: Changed = {}
         self._held: frozenset[PeerId] = frozenset()
         self._by_family: dict[int, list[tuple[PeerId, Table]]] = {}
         self._decision = Decision((), selection)
@@ -75,7 +77,7 @@ class Rib:
                 self.drop(peer)
         changed = policy != self._policy
         if selection != self._decision.selection:
-            self._changed |= self.prefixes()
+            self._note(self.prefixes())
         old, self._peers, self._policy = self._peers, dict(peers), policy
         self._index(selection)
         for peer, settings in self._peers.items():
@@ -118,19 +120,25 @@ class Rib:
         """Use no path of these peers until told otherwise; the paths stay known. Idempotent."""
         for peer in self._held ^ peers:
             for table in self._tables.get(peer, {}).values():
-                self._changed.update(table.accepted)
+                self._note(table.accepted)
         self._held = peers
 
     def drop(self, peer: PeerId) -> None:
         """Forget all paths of the peer, stale or not."""
         for table in self._tables.get(peer, {}).values():
-            self._changed.update(table.accepted)
+            self._note(table.accepted)
             table.clear()
 
-    def take_changed(self) -> set[Prefix]:
-        """Give the prefixes whose best paths may differ since the last call, and forget them."""
-        changed, self._changed = self._changed, set()
-        return changed
+    def take_changed(self) -> KeysView[Prefix]:
+        """Give the prefixes whose best paths may differ since the last call, and forget them.
+
+        In the order in which they came.
+        """
+        changed, self._changed = self._changed, {}
+        return changed.keys()
+
+    def _note(self, prefixes: Iterable[Prefix]) -> None:
+        self._changed.update(zip(prefixes, repeat(None), strict=False))
 
     def best(self, prefix: Prefix) -> tuple[Path, ...]:
         """Choose the paths to use together, sorted by peer; empty if there is none."""
@@ -139,35 +147,17 @@ class Rib:
             paths = tuple([path for path in paths if path.peer not in self._held])
         return self._decision.choose(paths)
 
-    def next_hops(
-        self, prefixes: Iterable[Prefix]
-    ) -> Iterator[tuple[Prefix, tuple[IPAddress, ...]]]:
-        """Give the next hops of the best paths to each, sorted by peer.
+    def next_hops(self, prefixes: Collection[Prefix]) -> Iterator[Answer]:
+        """Give the next hops of the best paths, sorted by peer, with the prefixes they are for.
 
-        Equal answers are one object while the iterator lives; what is decided once for
-        attributes of the same standing is not decided again.
+        All prefixes of an answer are of one family; a default route stands alone.
         """
-        used = {
-            family: [(p, table.accepted) for p, table in tables if p not in self._held]
-            for family, tables in self._by_family.items()
-        }
-        # AS paths of one standing have one length, and may differ.
-        strict = self._decision.selection.strict
-        known: dict[tuple[object, ...], tuple[IPAddress, ...]] = {}
-        same: dict[tuple[IPAddress, ...], tuple[IPAddress, ...]] = {}
-        for prefix in prefixes:
-            tables = used[prefix[0]]
-            found = [accepted.get(prefix) for _, accepted in tables]
-            key = tuple(found if strict else [a and (a.common.standing or a) for a in found])
-            hops = known.get(key)
-            if hops is None:
-                paths = tuple(
-                    Path(peer, a) for (peer, _), a in zip(tables, found, strict=True) if a
-                )
-                best = self._decision.choose(paths)
-                hops = tuple(path.attributes.next_hop for path in best)
-                hops = known[key] = same.setdefault(hops, hops)
-            yield prefix, hops
+        for family, tables in self._by_family.items():
+            used = [(p, table.accepted) for p, table in tables if p not in self._held]
+            default = Prefix(family, 0, 0)
+            some = [prefix for prefix in prefixes if prefix[0] == family and prefix[2]]
+            for group in (some, [default] if default in prefixes else []):
+                yield from decide_all(self._decision, used, group)
 
     def paths(self, prefix: Prefix) -> tuple[Path, ...]:
         """Give all accepted paths to the prefix, sorted by peer."""
@@ -206,11 +196,10 @@ class Rib:
             if reason == AS_LOOP:
                 yield prefix
 
-    def prefixes(self) -> set[Prefix]:
-        """Give all prefixes that have at least one accepted path."""
-        return set().union(
-            *(table.accepted for tables in self._tables.values() for table in tables.values())
-        )
+    def prefixes(self) -> KeysView[Prefix]:
+        """Give all prefixes that have at least one accepted path, peer by peer as they came."""
+        tables = (table.accepted for tables in self._tables.values() for table in tables.values())
+        return dict.fromkeys(chain.from_iterable(tables)).keys()
 
     def rejected_prefixes(self) -> set[Prefix]:
         """Give all prefixes of which at least one path was refused."""
@@ -248,4 +237,4 @@ class Rib:
         for prefix in prefixes:
             del table.accepted[prefix]
             table.raw.pop(prefix, None)
-        self._changed |= prefixes
+        self._note(prefixes)

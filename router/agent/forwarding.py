@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from itertools import repeat
 from typing import Final, Protocol
 
 from bgp.nlri import Prefix
@@ -22,10 +23,18 @@ from router.model.link import Address, Links
 from router.reconcile import learned
 from router.reconcile.fib import plan_own, plan_prune, plan_routes, plan_unused
 from router.reconcile.form import Want
-from router.reconcile.operation import DeleteRoute, Operation, WriteGroup, WriteRoute, record
+from router.reconcile.operation import (
+    Operation,
+    WriteGroup,
+    WriteRoutes,
+    record,
+    routes_in,
+    without,
+)
 
 _log = logging.getLogger(__name__)
 _LOGGED_OPERATIONS: Final = 5
+_KNOWN_WANTS: Final = 4096
 
 
 class FibShell(Protocol):
@@ -60,7 +69,9 @@ class Forwarding:
         self._sourced: frozenset[int] = frozenset()
         """Links that hold a preferred source."""
         self._wanted: dict[Prefix, Want] = {}
-        self._dirty: set[Prefix] = set()
+        self._wants: dict[Want, Want] = {}
+        self._dirty: dict[Prefix, None] = {}
+        """A set in order, for the reason of `bgp.intake`."""
         self._observed = False
         self._found: set[Prefix] | None = None
         """Routes found at start and not learned again yet; None before the first look."""
@@ -120,10 +131,12 @@ class Forwarding:
         except KernelError:
             self._observed = False
             raise
-        self._dirty |= {o.prefix for o in plan if isinstance(o, WriteRoute)}
+        for operation in plan:
+            if isinstance(operation, WriteRoutes):
+                self._mark(operation.prefixes)
         groups = {operation.id for operation in plan if isinstance(operation, WriteGroup)}
         if groups:
-            self._dirty |= {p for p, route in self.fib.routes.items() if route.group in groups}
+            self._mark([p for p, route in self.fib.routes.items() if route.group in groups])
 
     def reconcile(self, own: frozenset[Prefix], *, keep_found: bool) -> list[Operation]:
         """Make the kernel as the RIB wants it; return what was carried out.
@@ -149,76 +162,78 @@ class Forwarding:
                 self._found = set(self.fib.routes)
             else:
                 repairing = True
-            self._dirty |= before.routes.keys() | self.fib.routes.keys() | self._wanted.keys()
+            for prefixes in (self._wanted, self.fib.routes, before.routes):
+                self._mark(prefixes)
         found = self._found or set()
         if found and not keep_found:
-            self._dirty |= found
+            self._mark(found)
             found.clear()
         if found:
-            found -= self._wanted.keys() & self._dirty
+            found -= self._wanted.keys() & self._dirty.keys()
         write_own, remove_own = plan_own(self.fib, own)
         plan = plan_routes(self.fib, self._wanted, self._dirty, keep=found, form=self.form)
-        self._dirty = set()
+        self._dirty = {}
         done = self._apply([*write_own, *plan, *remove_own])
         if looked or self._untidy:
             done += self._apply(plan_unused(self.fib))
             self._untidy = False
         if repairing:
-            self.repairs += sum(isinstance(o, WriteRoute | DeleteRoute) for o in done)
+            self.repairs += routes_in(done)
         return done
 
     def _refresh(self, prefixes: Collection[Prefix]) -> None:
-        known: dict[tuple[int, int, bool], Want | None] = {}
         wanted, refused = self._wanted, self.refused
-        for prefix, hops in self._rib.next_hops(prefixes):
-            # Equal next hops are one object while this loop runs.
-            key = (id(hops), prefix[0], prefix[2] > 0)
-            if key not in known:
-                known[key] = learned.want(
-                    prefix, hops, self._resolver, self._metrics, self._sources
-                )
-            want = known[key]
+        for hops, group in self._rib.next_hops(prefixes):
+            want = learned.want(group[0], hops, self._resolver, self._metrics, self._sources)
             if want is not None:
-                wanted[prefix] = want
-            else:
+                # Equal wants are one object, now and later.
+                want = self._wants.setdefault(want, want)
+                wanted.update(zip(group, repeat(want), strict=False))
+                continue
+            for prefix in group:
                 wanted.pop(prefix, None)
                 refused.pop(prefix, None)
-        self._dirty.update(prefixes)
+        if len(self._wants) > _KNOWN_WANTS:
+            self._wants.clear()
+        self._mark(prefixes)
+
+    def _mark(self, prefixes: Iterable[Prefix]) -> None:
+        self._dirty.update(zip(prefixes, repeat(None), strict=False))
 
     def _apply(self, plan: list[Operation]) -> list[Operation]:
         if not plan:
             return []
         refusals = self._shell.apply(plan)
-        done = plan
-        if refusals:
-            refused = {id(refusal.operation) for refusal in refusals}
-            done = [operation for operation in plan if id(operation) not in refused]
+        done = without(plan, [r.operation for r in refusals]) if refusals else plan
         for operation in done:
             record(self.fib, operation)
         if self.refused:
             for operation in done:
-                if isinstance(operation, WriteRoute):
-                    self.refused.pop(operation.prefix, None)
+                if isinstance(operation, WriteRoutes):
+                    for prefix in operation.prefixes:
+                        self.refused.pop(prefix, None)
         for refusal in refusals:
             self._note_refusal(refusal)
         shown = [operation.describe() for operation in done[:_LOGGED_OPERATIONS]]
         if done:
             self._untidy = True
-            _log.info("forwarding changed", extra={"operations": len(done), "first": shown})
+            fields = {"operations": len(done), "routes": routes_in(done), "first": shown}
+            _log.info("forwarding changed", extra=fields)
         return done
 
     def _note_refusal(self, refusal: Refusal) -> None:
         operation = refusal.operation
-        if isinstance(operation, WriteRoute) and refusal.errno == errno.EEXIST:
+        if isinstance(operation, WriteRoutes) and refusal.errno == errno.EEXIST:
             reason = "a route of the same prefix and metric is there and not ours"
         else:
             reason = refusal.detail or errno.errorcode.get(refusal.errno, str(refusal.errno))
             # The mirror was wrong about something: look again.
             self._observed = False
-        if isinstance(operation, WriteRoute):
-            if self.refused.get(operation.prefix) == reason:
+        if isinstance(operation, WriteRoutes):
+            (prefix,) = operation.prefixes
+            if self.refused.get(prefix) == reason:
                 return
-            self.refused[operation.prefix] = reason
+            self.refused[prefix] = reason
         _log.warning(
             "kernel refused an operation",
             extra={"operation": operation.describe(), "reason": reason},

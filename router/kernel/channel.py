@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -32,6 +32,7 @@ from router.kernel.message import (
     get_text,
     messages,
 )
+from router.kernel.runs import Run, datagrams
 
 SOL_NETLINK: Final = 270
 NETLINK_CAP_ACK: Final = 10
@@ -179,17 +180,31 @@ class Channel:
         self, requests: Sequence[bytes], what: str, trailer: bytes = b""
     ) -> list[Failure]:
         """Send the messages in one datagram, the last acknowledged; ``trailer`` goes behind it."""
-        first = self._sequence + 1
-        self._sequence += len(requests)
-        last = self._sequence
         chunk = bytearray(b"".join(requests))
         offset = 0
-        sequence = first
-        for request in requests:
+        for sequence, request in enumerate(requests, self._sequence + 1):
             _U32.pack_into(chunk, offset + HEADER_SEQ_OFFSET, sequence)
-            sequence += 1
             offset += len(request)
-        at = offset - len(requests[-1]) + HEADER_FLAGS_OFFSET
+        return self._exchange(chunk, len(requests), len(requests[-1]), what, trailer)
+
+    def stream(self, runs: Iterable[Run], what: str) -> list[Failure]:
+        """Send messages in order like `batch`; failures have the index over all runs."""
+        failures: list[Failure] = []
+        before = 0
+        for datagram in datagrams(runs, self._sequence + 1, _BATCH_BYTES):
+            for failure in self._exchange(*datagram, what):
+                failures.append(replace(failure, index=before + failure.index))
+            before += datagram.messages
+        return failures
+
+    def _exchange(
+        self, chunk: bytearray, count: int, last_size: int, what: str, trailer: bytes = b""
+    ) -> list[Failure]:
+        """Send numbered messages, the last of so many octets acknowledged; see `_send_chunk`."""
+        first = self._sequence + 1
+        self._sequence += count
+        last = self._sequence
+        at = len(chunk) - last_size + HEADER_FLAGS_OFFSET
         _U16.pack_into(chunk, at, _U16.unpack_from(chunk, at)[0] | NLM_F_ACK)
         failures: list[Failure] = []
         try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
-from bgp.nlri import IPV4, IPV6
+from bgp.nlri import IPV4, IPV6, Prefix
 from router.kernel import nexthop as nexthop_wire
 from router.kernel import route as route_wire
 from router.kernel.channel import Channel
@@ -18,22 +20,26 @@ from router.kernel.protocols import (
     OWN_CIDR_METRIC,
     RouteProtocol,
 )
+from router.kernel.runs import Run
 from router.model.fib import Fib, Hop, Route
 from router.model.place import MAIN, MAIN_TABLE, Place
 from router.reconcile.operation import (
     DeleteNexthop,
-    DeleteRoute,
+    DeleteRoutes,
     DeleteUnreachable,
+    ObjectOperation,
     Operation,
     WriteGroup,
     WriteHop,
-    WriteRoute,
+    WriteRoutes,
     WriteUnreachable,
 )
 
 _ALREADY_GONE: Final = frozenset({errno.ESRCH, errno.ENOENT})
-_PIECE: Final = 4096
-"""Operations packed at a time: a full table's messages would be 15 MB at once."""
+_PIECE: Final = 1024
+"""Routes packed at a time: a full table's messages would be 5 MB at once."""
+_PASSES: Final = 16
+_FIRST: Final = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +58,6 @@ class FibTable:
         """Use an open channel; closing it stays the caller's duty."""
         self._channel = channel
         self._place = place
-        self._table = place.table
         self._looked = False
         self._elsewhere: set[int] = set()
         """Groups of routes that an agent with another setting left in another table."""
@@ -97,8 +102,8 @@ class FibTable:
                 if seen is None or seen.protocol != RouteProtocol.LEARNED:
                     continue
                 if table != self._place.table_of(seen.prefix.length):
-                    requests.append(route_wire.delete(seen.prefix, seen.route.metric, table))
-        failures = self._channel.batch(requests, "remove routes from other tables")
+                    requests.append(route_wire.delete((seen.prefix,), seen.route.metric, table))
+        failures = self._channel.stream(requests, "remove routes from other tables")
         self._elsewhere.clear()
         return len(requests) - len(failures)
 
@@ -150,49 +155,78 @@ class FibTable:
                 fib.strays.add((seen.prefix, metric))
 
     def apply(self, plan: Sequence[Operation]) -> list[Refusal]:
-        """Carry out a plan in order; return what the kernel refused.
+        """Carry out a plan in order; return what the kernel refused, one route at a time.
 
         Removing what is already gone counts as done. Raises KernelError when the outcome
         is unknown: observe again.
         """
+        sent: list[tuple[int, Operation]] = []
+        failures = self._channel.stream(self._runs(plan, sent), "write the FIB")
         refusals: list[Refusal] = []
-        tails: dict[tuple[int, int], bytes] = {}
-        for start in range(0, len(plan), _PIECE):
-            piece = plan[start : start + _PIECE]
-            requests = [self._pack(operation, tails) for operation in piece]
-            refusals += [
-                Refusal(operation=piece[f.index], errno=f.errno, detail=f.detail)
-                for f in self._channel.batch(requests, "write the FIB")
-                if not (f.errno in _ALREADY_GONE and _is_removal(piece[f.index]))
-            ]
+        for failure in failures:
+            first, operation = sent[bisect_right(sent, failure.index, key=_FIRST) - 1]
+            if isinstance(operation, WriteRoutes | DeleteRoutes):
+                prefix = operation.prefixes[failure.index - first]
+                operation = operation._replace(prefixes=(prefix,))
+            if not (failure.errno in _ALREADY_GONE and _is_removal(operation)):
+                refusals.append(
+                    Refusal(operation=operation, errno=failure.errno, detail=failure.detail)
+                )
         return refusals
 
-    def _pack(self, operation: Operation, tails: dict[tuple[int, int], bytes]) -> bytes:
-        # By far the most operations are these; a class pattern takes far longer.
-        if isinstance(operation, WriteRoute):
-            prefix, route, replace = operation
-            # The plan keeps the route, so its id stays its own.
-            key = (id(route), prefix[0])
-            behind = tails.get(key)
-            if behind is None:
-                behind = tails[key] = route_wire.tail(prefix[0], route)
-            return route_wire.write(
-                prefix, behind, replace=replace, table=self._table if prefix[2] else MAIN_TABLE
-            )
-        if isinstance(operation, DeleteRoute):
-            prefix, metric = operation
-            return route_wire.delete(prefix, metric, self._place.table_of(prefix[2]))
-        match operation:
-            case WriteHop(identifier, Hop() as hop):
-                return nexthop_wire.write_hop(identifier, hop)
-            case WriteGroup(identifier, members):
-                return nexthop_wire.write_group(identifier, members)
-            case DeleteNexthop(identifier):
-                return nexthop_wire.delete(identifier)
-            case WriteUnreachable(prefix):
-                return route_wire.write_unreachable(prefix)
-            case DeleteUnreachable(prefix):
-                return route_wire.delete_unreachable(prefix)
+    def _runs(self, plan: Sequence[Operation], sent: list[tuple[int, Operation]]) -> Iterator[Run]:
+        """Give the messages, and note in `sent` which operation begins with which of them."""
+        count = 0
+        for operation in plan:
+            if isinstance(operation, WriteRoutes | DeleteRoutes):
+                spread = operation._replace(prefixes=_spread(operation.prefixes))
+                sent.append((count, spread))
+                count += len(spread.prefixes)
+                yield from self._pack_routes(spread)
+            else:
+                sent.append((count, operation))
+                count += 1
+                packed = _pack(operation)
+                yield Run(packed, len(packed))
+
+    def _pack_routes(self, operation: WriteRoutes | DeleteRoutes) -> Iterator[Run]:
+        prefixes = operation.prefixes
+        family, _, length = prefixes[0]
+        table = self._place.table_of(length)
+        behind = b""
+        if isinstance(operation, WriteRoutes):
+            behind = route_wire.tail(family, operation.route)
+        for start in range(0, len(prefixes), _PIECE):
+            some = prefixes[start : start + _PIECE]
+            if isinstance(operation, WriteRoutes):
+                yield route_wire.write(some, behind, replace=operation.replace, table=table)
+            else:
+                yield route_wire.delete(some, operation.metric, table)
+
+
+def _spread(prefixes: Sequence[Prefix]) -> Sequence[Prefix]:
+    """Return many in an order that suits the kernel.
+
+    One behind the other, its trie is resized all the time (resize in net/ipv4/fib_trie.c): 100,000
+    in 16 passes are written in 3/4 of the time and removed in less than half of it.
+    """
+    if len(prefixes) < _PIECE:
+        return prefixes
+    return [prefix for first in range(_PASSES) for prefix in prefixes[first::_PASSES]]
+
+
+def _pack(operation: ObjectOperation) -> bytes:
+    match operation:
+        case WriteHop(identifier, Hop() as hop):
+            return nexthop_wire.write_hop(identifier, hop)
+        case WriteGroup(identifier, members):
+            return nexthop_wire.write_group(identifier, members)
+        case DeleteNexthop(identifier):
+            return nexthop_wire.delete(identifier)
+        case WriteUnreachable(prefix):
+            return route_wire.write_unreachable(prefix)
+        case DeleteUnreachable(prefix):
+            return route_wire.delete_unreachable(prefix)
 
 
 def _metric(length: int) -> int:
@@ -200,4 +234,4 @@ def _metric(length: int) -> int:
 
 
 def _is_removal(operation: Operation) -> bool:
-    return isinstance(operation, DeleteRoute | DeleteNexthop | DeleteUnreachable)
+    return isinstance(operation, DeleteRoutes | DeleteNexthop | DeleteUnreachable)

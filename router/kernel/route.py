@@ -8,6 +8,8 @@ the destination, is packed once: their `tail`.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from bgp.nlri import IPV4, IPV6, Prefix
@@ -24,6 +26,7 @@ from router.kernel.message import (
     u32,
 )
 from router.kernel.protocols import OWN_CIDR_METRIC, RouteProtocol
+from router.kernel.runs import Run, put_column, repeated
 from router.model.fib import Hop, Hops, Route
 
 RTM_NEWROUTE: Final = 24
@@ -61,8 +64,9 @@ _RTNEXTHOP: Final = struct.Struct("=HBBi")
 """rtnh_len, rtnh_flags, rtnh_hops, rtnh_ifindex."""
 _RTVIA: Final = struct.Struct("=H")
 """rtvia_family; the address follows."""
-_GONE: Final = {f: struct.Struct(f"=IHHIIBBBBBBBBIHH{s}sHHI") for f, s in _SIZE.items()}
-"""A removal: up to RTA_PRIORITY."""
+_DST_LENGTH_AT: Final = 17
+_NETWORK: Final = itemgetter(1)
+_LENGTH: Final = itemgetter(2)
 _ANY_SCOPE: Final = 255
 """RT_SCOPE_NOWHERE."""
 
@@ -103,39 +107,53 @@ def _leg(family: int, hop: Hop) -> bytes:
     return _RTNEXTHOP.pack(length, _RTNH_F_ONLINK, 0, hop.ifindex) + gateway
 
 
-def write(prefix: Prefix, behind: bytes, *, replace: bool, table: int = _RT_TABLE_MAIN) -> bytes:
-    """Return the message that installs a learned route with that `tail`.
+def write(
+    prefixes: Sequence[Prefix], behind: bytes, *, replace: bool, table: int = _RT_TABLE_MAIN
+) -> Run:
+    """Return the messages that install learned routes of one family with that `tail`.
 
-    Without `replace` it fails with EEXIST beside any route of the same prefix and metric,
-    ours or foreign; `replace` is only for a route seen to be ours (invariant 4).
+    Without `replace` each fails with EEXIST beside any route of the same prefix and metric,
+    ours or foreign; `replace` is only for routes seen to be ours (invariant 4).
     """
-    family, network, length = prefix
-    size = _SIZE[family]
-    head = _HEAD[family]
-    return (
-        head.pack(
-            *(head.size + len(behind), RTM_NEWROUTE, _REPLACE if replace else _ADD, 0, 0),
-            *(_AF[family], length, 0, 0, table, _LEARNED, 0, _RTN_UNICAST, 0),
-            *(4 + size, _RTA_DST, network.to_bytes(size, "big")),
-        )
-        + behind
-    )
+    flags = _REPLACE if replace else _ADD
+    return _run(prefixes, RTM_NEWROUTE, flags, (table, _LEARNED, 0, _RTN_UNICAST, 0), behind)
 
 
-def delete(prefix: Prefix, metric: int, table: int = _RT_TABLE_MAIN) -> bytes:
-    """Return the message that deletes the learned route of that prefix and metric.
+def delete(prefixes: Sequence[Prefix], metric: int, table: int = _RT_TABLE_MAIN) -> Run:
+    """Return the messages that delete the learned routes of one family with that metric.
 
     The protocol is part of the kernel's match, so a foreign route is never hit.
     """
-    family, network, length = prefix
+    fields = (table, _LEARNED, _ANY_SCOPE, 0, 0)
+    return _run(prefixes, RTM_DELROUTE, NLM_F_REQUEST, fields, u32(_RTA_PRIORITY, metric))
+
+
+def _run(
+    prefixes: Sequence[Prefix], kind: int, flags: int, fields: tuple[int, ...], behind: bytes
+) -> Run:
+    """Return a message for each prefix: one template, and what differs put into all at once."""
+    family, network, length = prefixes[0]
     size = _SIZE[family]
-    layout = _GONE[family]
-    return layout.pack(
-        *(layout.size, RTM_DELROUTE, NLM_F_REQUEST, 0, 0),
-        *(_AF[family], length, 0, 0, table, _LEARNED, _ANY_SCOPE, 0, 0),
-        *(4 + size, _RTA_DST, network.to_bytes(size, "big")),
-        *(8, _RTA_PRIORITY, metric),
+    head = _HEAD[family]
+    whole = head.size + len(behind)
+    template = (
+        head.pack(
+            *(whole, kind, flags, 0, 0, _AF[family], length, 0, 0),
+            *(*fields, 4 + size, _RTA_DST, network.to_bytes(size, "big")),
+        )
+        + behind
     )
+    if len(prefixes) == 1:
+        return Run(template, whole)
+    data = repeated(template, len(prefixes))
+    put_column(data, _DST_LENGTH_AT, whole, bytes(map(_LENGTH, prefixes)), 1)
+    networks = map(_NETWORK, prefixes)
+    if family == IPV4:
+        packed = struct.pack(f">{len(prefixes)}I", *networks)
+    else:
+        packed = b"".join([number.to_bytes(size, "big") for number in networks])
+    put_column(data, head.size - size, whole, packed, size)
+    return Run(data, whole)
 
 
 def write_unreachable(prefix: Prefix) -> bytes:

@@ -10,18 +10,18 @@ How a route says where it leads is the matter of `router.reconcile.form` alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 
 from bgp.nlri import Prefix
 from router.model.fib import Fib, Form, Hop, Hops, Route
 from router.reconcile.form import Want, writer_of
 from router.reconcile.operation import (
     DeleteNexthop,
-    DeleteRoute,
+    DeleteRoutes,
     DeleteUnreachable,
     Operation,
     WriteGroup,
-    WriteRoute,
+    WriteRoutes,
     WriteUnreachable,
 )
 
@@ -29,7 +29,7 @@ from router.reconcile.operation import (
 def plan_routes(
     fib: Fib,
     wanted: Mapping[Prefix, Want],
-    dirty: Iterable[Prefix],
+    dirty: Collection[Prefix],
     *,
     keep: Set[Prefix],
     form: Form = Form.OBJECTS,
@@ -41,25 +41,45 @@ def plan_routes(
     """
     writer = writer_of(form, fib)
     held_ones = _Held(fib, form, keep)
-    new: list[tuple[Prefix, Want]] = []
-    for prefix in dirty:
-        want = wanted.get(prefix)
-        held = fib.routes.get(prefix)
+    new: list[tuple[Want, list[Prefix]]] = []
+    for want, held, prefixes in _cases(fib, wanted, dirty):
         if held is not None:
-            held_ones.compare(prefix, held, want)
+            held_ones.compare(prefixes, held, want)
         elif want is not None and want.hops:
-            new.append((prefix, want))
+            new.append((want, prefixes))
     moved = writer.move_whole_groups(held_ones.moves)
     route_for, removed = writer.route_for, held_ones.removed
-    routes: list[Operation] = [WriteRoute(prefix, route_for(want), False) for prefix, want in new]
-    for prefix, want, held in held_ones.changed:
+    routes: list[Operation] = [WriteRoutes(some, route_for(want), False) for want, some in new]
+    for prefixes, want, held in held_ones.changed:
         if held.group in moved and want.hops == moved[held.group]:
             continue
-        routes.append(WriteRoute(prefix, route_for(want), replace=held.metric == want.metric))
+        routes.append(WriteRoutes(prefixes, route_for(want), replace=held.metric == want.metric))
         if held.metric != want.metric:
-            removed.append(DeleteRoute(prefix, held.metric))
-    strays = [] if keep else [DeleteRoute(*stray) for stray in sorted(fib.strays)]
-    return [*writer.objects, *routes, *removed, *strays]
+            removed.append(DeleteRoutes(prefixes, held.metric))
+    strays = () if keep else sorted(fib.strays)
+    removed += [DeleteRoutes((prefix,), metric) for prefix, metric in strays]
+    return [*writer.objects, *routes, *removed]
+
+
+def _cases(
+    fib: Fib, wanted: Mapping[Prefix, Want], dirty: Collection[Prefix]
+) -> Iterator[tuple[Want | None, Route | None, list[Prefix]]]:
+    """Give the dirty prefixes together that want the same and have the same.
+
+    By identity: wants and routes are shared by all that are alike, and a full table is looked
+    through without a line of Python for each prefix but the one that sorts it in.
+    """
+    wants = list(map(wanted.get, dirty))
+    helds = list(map(fib.routes.get, dirty))
+    cases: dict[tuple[int, int, int], tuple[Want | None, Route | None, list[Prefix]]] = {}
+    for prefix, want, held in zip(dirty, wants, helds, strict=True):
+        key = prefix[0], id(want), id(held)
+        known = cases.get(key)
+        if known is None:
+            cases[key] = want, held, [prefix]
+        else:
+            known[2].append(prefix)
+    yield from cases.values()
 
 
 class _Held:
@@ -69,22 +89,23 @@ class _Held:
         self._behind = {group: fib.hops_behind(group) for group in fib.groups}
         self._form = form
         self._keep = keep
-        self.changed: list[tuple[Prefix, Want, Route]] = []
+        self.changed: list[tuple[list[Prefix], Want, Route]] = []
         self.removed: list[Operation] = []
         self.moves: dict[int, Counter[Hops]] = {}
 
-    def compare(self, prefix: Prefix, held: Route, want: Want | None) -> None:
+    def compare(self, prefixes: list[Prefix], held: Route, want: Want | None) -> None:
         if want is None or not want.hops:
-            if prefix not in self._keep:
-                self.removed.append(DeleteRoute(prefix, held.metric))
+            gone = [p for p in prefixes if p not in self._keep] if self._keep else prefixes
+            if gone:
+                self.removed.append(DeleteRoutes(gone, held.metric))
             return
         is_alike = held[1:3] == want[1:3] and held.form is self._form
         hops = self._behind.get(held.group) if held.group else held.hops
         has_moved = hops != want.hops
         if has_moved or not is_alike:
-            self.changed.append((prefix, want, held))
+            self.changed.append((prefixes, want, held))
         if has_moved and is_alike:
-            self.moves.setdefault(held.group, Counter())[want.hops] += 1
+            self.moves.setdefault(held.group, Counter())[want.hops] += len(prefixes)
 
 
 def plan_unused(fib: Fib) -> list[Operation]:
@@ -116,15 +137,15 @@ def plan_prune(fib: Fib, dead: Callable[[Hop], bool], form: Form = Form.OBJECTS)
     return plan
 
 
-def _pruned_routes(fib: Fib, dead: Callable[[Hop], bool]) -> list[WriteRoute]:
-    pruned: dict[Route, Route] = {}
-    plan: list[WriteRoute] = []
+def _pruned_routes(fib: Fib, dead: Callable[[Hop], bool]) -> list[WriteRoutes]:
+    behind: dict[tuple[Route, int], list[Prefix]] = {}
     for prefix, route in fib.routes.items():
-        if route not in pruned:
-            left = tuple(hop for hop in route.hops if not dead(hop))
-            pruned[route] = route._replace(hops=left or route.hops)
-        if pruned[route] != route:
-            plan.append(WriteRoute(prefix, pruned[route], True))
+        behind.setdefault((route, prefix.family), []).append(prefix)
+    plan: list[WriteRoutes] = []
+    for (route, _), prefixes in behind.items():
+        left = tuple(hop for hop in route.hops if not dead(hop))
+        if left and left != route.hops:
+            plan.append(WriteRoutes(prefixes, route._replace(hops=left), True))
     return plan
 
 

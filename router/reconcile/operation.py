@@ -1,10 +1,13 @@
 """The operations a plan is made of. PURE.
 
-Each says in one line what it does: that line is what dry runs, logs and tests show.
+Each says in one line what it does: that line is what dry runs, logs and tests show. Routes that
+differ in nothing but the destination are one operation: a full table is a handful of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 from bgp.nlri import Prefix
@@ -43,10 +46,14 @@ class DeleteNexthop(NamedTuple):
         return f"delete nexthop {self.id}"
 
 
-class WriteRoute(NamedTuple):
-    """Install a learned route; `replace` only over one seen to be ours."""
+class WriteRoutes(NamedTuple):
+    """Install learned routes that differ in their destination only.
 
-    prefix: Prefix
+    `replace` only over ones seen to be ours.
+    """
+
+    prefixes: Sequence[Prefix]
+    """Of one family; a default route stands alone."""
     route: Route
     replace: bool
 
@@ -55,18 +62,24 @@ class WriteRoute(NamedTuple):
         verb = "replace" if self.replace else "install"
         route = self.route
         way = f"nhid {route.group}" if route.group else f"via {', '.join(map(str, route.hops))}"
-        return f"{verb} {self.prefix} {way} metric {route.metric}"
+        return f"{verb} {_named(self.prefixes)} {way} metric {route.metric}"
 
 
-class DeleteRoute(NamedTuple):
-    """Remove a learned route."""
+class DeleteRoutes(NamedTuple):
+    """Remove learned routes."""
 
-    prefix: Prefix
+    prefixes: Sequence[Prefix]
+    """Of one family; a default route stands alone."""
     metric: int
 
     def describe(self) -> str:
         """Return the operation in one line."""
-        return f"remove {self.prefix} metric {self.metric}"
+        return f"remove {_named(self.prefixes)} metric {self.metric}"
+
+
+def _named(prefixes: Sequence[Prefix]) -> str:
+    more = len(prefixes) - 1
+    return f"{prefixes[0]}" + (f" and {more} more" if more else "")
 
 
 class WriteUnreachable(NamedTuple):
@@ -89,31 +102,58 @@ class DeleteUnreachable(NamedTuple):
         return f"remove unreachable {self.prefix}"
 
 
-Operation = (
-    WriteHop
-    | WriteGroup
-    | DeleteNexthop
-    | WriteRoute
-    | DeleteRoute
-    | WriteUnreachable
-    | DeleteUnreachable
-)
+ObjectOperation = WriteHop | WriteGroup | DeleteNexthop | WriteUnreachable | DeleteUnreachable
+Operation = ObjectOperation | WriteRoutes | DeleteRoutes
+
+
+def each(operations: Iterable[Operation]) -> Iterator[Operation]:
+    """Give the same operations, one for each route."""
+    for operation in operations:
+        if isinstance(operation, WriteRoutes | DeleteRoutes):
+            for prefix in operation.prefixes:
+                yield operation._replace(prefixes=(prefix,))
+        else:
+            yield operation
+
+
+def routes_in(operations: Iterable[Operation]) -> int:
+    """Count the routes that these operations write or remove."""
+    return sum(len(o.prefixes) for o in operations if isinstance(o, WriteRoutes | DeleteRoutes))
+
+
+def without(plan: Iterable[Operation], refused: Iterable[Operation]) -> list[Operation]:
+    """Return the plan without what was refused, which is told one route at a time."""
+    routes: dict[object, set[Prefix]] = {}
+    others: list[Operation] = []
+    for operation in refused:
+        if isinstance(operation, WriteRoutes | DeleteRoutes):
+            routes.setdefault(_alike(operation), set()).update(operation.prefixes)
+        else:
+            others.append(operation)
+    done: list[Operation] = []
+    for operation in plan:
+        if isinstance(operation, WriteRoutes | DeleteRoutes):
+            gone = routes.get(_alike(operation), ())
+            left = [prefix for prefix in operation.prefixes if prefix not in gone]
+            if left:
+                done.append(operation._replace(prefixes=left))
+        elif not any(operation is other for other in others):
+            done.append(operation)
+    return done
+
+
+def _alike(operation: WriteRoutes | DeleteRoutes) -> object:
+    """Return what tells operations apart beside their destinations."""
+    return type(operation), *operation[1:]
 
 
 def record(fib: Fib, operation: Operation) -> None:
     """Bring the mirror in step with an operation the kernel accepted."""
-    # By far the most operations are these; a class pattern takes far longer.
-    if isinstance(operation, WriteRoute):
-        fib.routes[operation[0]] = operation[1]
-        return
-    if isinstance(operation, DeleteRoute):
-        held = fib.routes.get(operation[0])
-        if held is not None and held[1] == operation[1]:
-            del fib.routes[operation[0]]
-        if fib.strays:
-            fib.strays.discard((operation[0], operation[1]))
-        return
     match operation:
+        case WriteRoutes(prefixes, route, _):
+            fib.routes.update(zip(prefixes, repeat(route), strict=False))
+        case DeleteRoutes(prefixes, metric):
+            _forget(fib, prefixes, metric)
         case WriteHop(identifier, hop):
             fib.nexthops[identifier] = hop
         case WriteGroup(identifier, members):
@@ -125,3 +165,13 @@ def record(fib: Fib, operation: Operation) -> None:
             fib.unreachables.add(prefix)
         case DeleteUnreachable(prefix):
             fib.unreachables.discard(prefix)
+
+
+def _forget(fib: Fib, prefixes: Sequence[Prefix], metric: int) -> None:
+    routes = fib.routes
+    for prefix in prefixes:
+        held = routes.get(prefix)
+        if held is not None and held.metric == metric:
+            del routes[prefix]
+    if fib.strays:
+        fib.strays.difference_update(zip(prefixes, repeat(metric), strict=False))

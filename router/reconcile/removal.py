@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from router.model.fib import Fib
-from router.reconcile.operation import DeleteNexthop, DeleteRoute, DeleteUnreachable, Operation
+from router.reconcile.operation import DeleteNexthop, DeleteRoutes, DeleteUnreachable, Operation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def plan_fib_removal(fib: Fib) -> tuple[Operation, ...]:
     """Return the removal of all routes, then of the objects they used, groups first."""
     routes = fib.strays | {(prefix, route.metric) for prefix, route in fib.routes.items()}
     return (
-        *(DeleteRoute(prefix, metric) for prefix, metric in sorted(routes)),
+        *(DeleteRoutes((prefix,), metric) for prefix, metric in sorted(routes)),
         *(DeleteUnreachable(prefix) for prefix in sorted(fib.unreachables)),
         *(DeleteNexthop(identifier) for identifier in sorted(fib.groups)),
         *(DeleteNexthop(identifier) for identifier in sorted(fib.nexthops)),

@@ -107,9 +107,9 @@ from router.model.fib import Route
 go({"10.244.9.0/24": ((hop("10.0.0.0"),), 0)})
 group = next(iter(fib.groups))
 behind, wrong = (wire.tail(4, Route(g, 120, 0)) for g in (group, 1))
-batch = [wire.write(Prefix(4, (20 << 24) + (i << 8), 24), behind if i != 1500 else wrong,
-         replace=False) for i in range(3000)]
-failed = channel.batch(batch)
+every = [Prefix(4, (20 << 24) + (i << 8), 24) for i in range(3000)]
+parts = (every[:1500], behind), (every[1500:1501], wrong), (every[1501:], behind)
+failed = channel.stream([wire.write(some, tail, replace=False) for some, tail in parts], "write")
 print(json.dumps([[(f.index, f.errno, f.detail) for f in failed], len(table.observe().routes)]))
 """,
     )

@@ -111,12 +111,11 @@ from router.model.fib import Route
 go({"10.244.9.0/24": ((hop("10.0.0.0"),), 0)})
 group = next(iter(fib.groups))
 behind = wire.tail(4, Route(group, 120, 0))
-batch = [wire.write(Prefix(4, (20 << 24) + (i << 8), 24), behind, replace=False)
-         for i in range(30000)]
+every = [Prefix(4, (20 << 24) + (i << 8), 24) for i in range(30000)]
 monitor = Monitor(table.port_id, lambda: None)
 monitor._lock.acquire()
 monitor._links = monitor._fib = False
-assert not channel.batch(batch)
+assert not channel.stream([wire.write(every, behind, replace=False)], "write")
 monitor._lock.release()
 time.sleep(0.5)
 seen = monitor.take()

@@ -100,7 +100,7 @@ class Run:
     def compare(self) -> None:
         """Look at what the RIB says has changed, and that nothing else has."""
         changed = self.rib.take_changed()
-        hops = dict(self.rib.next_hops(PREFIXES))
+        hops = {prefix: hops for hops, some in self.rib.next_hops(PREFIXES) for prefix in some}
         for prefix in PREFIXES:
             # What a peer prefers is no news where a filter's preference stands in its place.
             expected = [(p, a.changed(local_preference=None)) for p, a in self.model.best(prefix)]

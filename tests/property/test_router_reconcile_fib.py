@@ -13,11 +13,12 @@ from router.reconcile.fib import plan_prune, plan_routes, plan_unused
 from router.reconcile.form import Want
 from router.reconcile.operation import (
     DeleteNexthop,
-    DeleteRoute,
+    DeleteRoutes,
     Operation,
     WriteGroup,
     WriteHop,
-    WriteRoute,
+    WriteRoutes,
+    each,
     record,
 )
 
@@ -44,7 +45,7 @@ def check(fib: Fib, operation: Operation) -> None:
             assert all(member in fib.nexthops for member in members)
             assert identifier not in fib.nexthops
             assert identifier not in fib.foreign_ids
-        case WriteRoute(prefix, route, replacing):
+        case WriteRoutes((prefix,), route, replacing):
             assert route.group in fib.groups or (not route.group and route.hops)
             held = fib.routes.get(prefix)
             if replacing:
@@ -65,6 +66,10 @@ def check(fib: Fib, operation: Operation) -> None:
 
 def carry_out(fib: Fib, plan: list[Operation]) -> None:
     for operation in plan:
+        if isinstance(operation, WriteRoutes | DeleteRoutes):
+            alike = {(prefix.family, prefix.length == 0) for prefix in operation.prefixes}
+            assert len(alike) == 1
+    for operation in each(plan):
         check(fib, operation)
         record(fib, operation)
 
@@ -106,7 +111,9 @@ def test_what_others_made_of_our_routes_is_repaired(
     plan = plan_routes(fib, wanted, PREFIXES, keep=set(), form=form)
     carry_out(fib, plan)
     assert is_as_wanted(fib, wanted, form)
-    removed = {o.prefix for o in plan if isinstance(o, DeleteRoute) and o.metric == 120}
+    removed = {
+        p for o in plan if isinstance(o, DeleteRoutes) and o.metric == 120 for p in o.prefixes
+    }
     assert not {p for p in removed & wanted.keys() if wanted[p].metric == 120}
 
 
@@ -167,7 +174,7 @@ def test_in_the_plain_form_each_route_is_a_message_and_nothing_else_is() -> None
     both = Want(hops=tuple(HOPS[:2]), metric=120, source=0)
     wanted = {PREFIXES[1]: both, PREFIXES[2]: Want((HOPS[0],), 120, 0)}
     plan = plan_routes(fib, wanted, wanted, keep=set(), form=Form.PLAIN)
-    assert [operation.describe() for operation in plan] == [
+    assert [operation.describe() for operation in each(plan)] == [
         "install 0.0.1.0/24 via 0.0.0.1 on link 1, 0.0.0.2 on link 2 metric 120",
         "replace 0.0.2.0/24 via 0.0.0.1 on link 1 metric 120",
     ]
@@ -179,7 +186,7 @@ def test_a_plan_says_what_it_does() -> None:
     fib = Fib(routes={PREFIXES[5]: Route(7, 120, 0)}, groups={7: (6,)}, nexthops={6: HOPS[2]})
     wanted = {PREFIXES[1]: Want((HOPS[0],), 120, 0)}
     plan = plan_routes(replace(fib), wanted, PREFIXES, keep=set())
-    assert [operation.describe() for operation in plan] == [
+    assert [operation.describe() for operation in each(plan)] == [
         "nexthop 1886519296: 0.0.0.1 on link 1",
         "nexthop group 1886519297: 1886519296",
         "install 0.0.1.0/24 nhid 1886519297 metric 120",

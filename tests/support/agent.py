@@ -31,7 +31,7 @@ from router.model.fib import Fib, Form
 from router.model.link import Address, Link, Links
 from router.model.unnumbered import Discovered, Port, Routers
 from router.reconcile.learned import Metrics
-from router.reconcile.operation import Operation, WriteRoute, record
+from router.reconcile.operation import Operation, WriteRoutes, each, record
 from tests.support.bgp_events import establishing
 from tests.support.rejection_model import RejectionModel
 
@@ -109,8 +109,8 @@ class FibModel:
         if self._kernel.broken:
             raise KernelError(errno.ENOBUFS, "write the FIB")
         refused = []
-        for operation in plan:
-            if isinstance(operation, WriteRoute) and operation.prefix in self._kernel.foreign:
+        for operation in each(plan):
+            if isinstance(operation, WriteRoutes) and operation.prefixes[0] in self._kernel.foreign:
                 refused.append(Refusal(operation=operation, errno=errno.EEXIST, detail=""))
                 continue
             record(self._kernel.fib, operation)

@@ -30,7 +30,7 @@ from router.model.fib import Form, Hop
 from router.reconcile.fib import plan_own, plan_routes, plan_unused
 from router.reconcile.form import Want
 from router.reconcile.learned import resolve
-from router.reconcile.operation import record
+from router.reconcile.operation import each, record, without
 channel = Channel(); table = FibTable(channel); links = LinkTable(); fib = table.observe()
 form = Form.OBJECTS
 def hop(text): return resolve(ip_address(text), links.observe())
@@ -40,14 +40,13 @@ def go(wanted, keep=frozenset()):
     wanted = {Prefix.parse(p): Want(tuple(sorted(hops)), 120, s) for p, (hops, s) in wanted.items()}
     plan = plan_routes(fib, wanted, wanted.keys() | fib.routes.keys(), keep=keep, form=form)
     refused = table.apply(plan)
-    for o in plan:
-        if o not in [r.operation for r in refused]: record(fib, o)
+    for o in without(plan, [r.operation for r in refused]): record(fib, o)
     done = plan_unused(fib)
     assert table.apply(done) == []
     for o in done: record(fib, o)
     seen = table.observe()
     if not refused: assert seen == fib, (seen, fib)
-    return [o.describe() for o in plan], [(r.operation.describe(), r.errno) for r in refused]
+    return [o.describe() for o in each(plan)], [(r.operation.describe(), r.errno) for r in refused]
 """
 
 

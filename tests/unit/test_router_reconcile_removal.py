@@ -8,7 +8,7 @@ import pytest
 
 from bgp.nlri import IPV4, Prefix
 from router.model.fib import Fib, Hop, Route
-from router.reconcile.operation import DeleteNexthop, DeleteRoute, DeleteUnreachable
+from router.reconcile.operation import DeleteNexthop, DeleteRoutes, DeleteUnreachable
 from router.reconcile.removal import PodLink, Sandboxes, living, plan_fib_removal
 from router.reconcile.sysctl_found import (
     FoundFormatError,
@@ -32,8 +32,8 @@ def test_routes_go_before_the_objects_they_use() -> None:
         foreign_ids=frozenset({9}),
     )
     assert plan_fib_removal(fib) == (
-        DeleteRoute(Prefix.parse("10.244.2.0/24"), 120),
-        DeleteRoute(Prefix.parse("10.244.3.0/24"), 7),
+        DeleteRoutes((Prefix.parse("10.244.2.0/24"),), 120),
+        DeleteRoutes((Prefix.parse("10.244.3.0/24"),), 7),
         DeleteUnreachable(Prefix.parse("10.244.1.0/24")),
         DeleteNexthop(5),
         DeleteNexthop(1),
