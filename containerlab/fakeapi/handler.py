@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import select
 import socket
 import ssl
@@ -14,16 +15,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from containerlab.fakeapi.faults import Faults
 from containerlab.fakeapi.request import Asked, Logged, parse_request, verb_of
 from containerlab.fakeapi.resources import ApiError
 from containerlab.fakeapi.service import Service
 from containerlab.fakeapi.store import Object
+from containerlab.fakeapi.websocket import PROTOCOL, accept_key, frames
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER that makes close() send RST."""
+_EXEC = re.compile(r"/api/v1/namespaces/(?P<namespace>[^/]+)/pods/(?P<pod>[^/]+)/exec")
 
 
 class CutError(Exception):
@@ -101,6 +104,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._fault()
             if self.path in ("/readyz", "/livez", "/healthz", "/version"):
                 self._answer(200, {"gitVersion": "v1.37.0-fake", "major": "1", "minor": "37"})
+                return
+            if _EXEC.fullmatch(urlsplit(self.path).path):
+                self._exec()
                 return
             asked = parse_request(self.command, self.path, self.shared.service.resources)
             if asked.verb == "watch":
@@ -216,6 +222,29 @@ class _Handler(BaseHTTPRequestHandler):
                 self._chunk(raw[: len(raw) // 2])
                 raise CutError
             self._chunk(raw)
+
+    def _exec(self) -> None:
+        """Run a command in a container, if there is somebody to run it."""
+        parts = urlsplit(self.path)
+        found, query = _EXEC.fullmatch(parts.path), parse_qs(parts.query)
+        assert found is not None
+        if self.headers.get("Upgrade", "").lower() != "websocket":
+            raise ApiError(400, "BadRequest", "Upgrade request required")
+        if PROTOCOL not in self.headers.get("Sec-WebSocket-Protocol", ""):
+            raise ApiError(403, "Forbidden", "no subprotocol that is known here")
+        container = query.get("container", [""])[0]
+        service = self.shared.service
+        ended = service.execute(found["namespace"], found["pod"], container, query["command"])
+        self._done(101)
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", accept_key(self.headers["Sec-WebSocket-Key"]))
+        self.send_header("Sec-WebSocket-Protocol", PROTOCOL)
+        self.end_headers()
+        for frame in frames(*ended):
+            self.wfile.write(frame)
+        self.close_connection = True
 
     def _chunk(self, raw: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(raw), raw))

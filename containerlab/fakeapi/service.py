@@ -6,7 +6,7 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,10 @@ _STRATEGIC = "application/strategic-merge-patch+json"
 _WATCH_S = 1800.0
 
 
+Ended = tuple[int, bytes, bytes]
+"""Exit status, standard output, standard error."""
+
+
 @dataclass(slots=True)
 class Service:
     """The API over one store."""
@@ -29,7 +33,20 @@ class Service:
     store: Store = field(default_factory=Store)
     resources: list[Resource] = field(default_factory=lambda: list(BUILT_IN))
     bookmark_s: float = 60.0
+    run: Callable[[str, str, Sequence[str]], Ended] | None = None
+    """Stands in for the kubelet's exec: node, container and command to what came of it."""
     _pages: dict[str, tuple[int, list[Object]]] = field(default_factory=dict)
+
+    def execute(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> Ended:
+        """Run a command in a container of a pod that is here. Raises ApiError."""
+        pods = next(each for each in self.resources if each.kind == "Pod")
+        found = self.store.read(pods, namespace, pod)
+        names = [each["name"] for each in found["spec"].get("containers", ())]
+        if container not in names:
+            raise bad_request(f"container {container} is not valid for pod {pod}")
+        if self.run is None:
+            raise ApiError(500, "InternalError", "there is no kubelet")
+        return self.run(found["spec"]["nodeName"], container, command)
 
     def compact(self) -> None:
         """Forget history and pages: old versions and continue tokens get 410."""

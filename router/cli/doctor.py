@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from router.cli.cni import CONF_DIR
+from router.cli.output import add_output, shown
 
 if TYPE_CHECKING:
     from router.reconcile.diagnosis import Finding
@@ -23,7 +23,7 @@ def add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="what is wrong on this node, how we know, and what to do",
         description="Looks, and changes nothing. Exit status: 0 nothing found, 3 something found.",
     )
-    doctor.add_argument("-o", "--output", default="table", choices=("table", "json"))
+    add_output(doctor)
     doctor.add_argument(
         "--conf-dir", default=CONF_DIR, metavar="DIR", help="network configurations"
     )
@@ -32,10 +32,8 @@ def add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _run(options: argparse.Namespace) -> int:
     found, unseen = _examine(options, Path(options.conf_dir))
-    if options.output == "json":
-        print(json.dumps(as_json(found, unseen), indent=2))
-    else:
-        print(render(found))
+    print(shown(as_json(found, unseen), options.output, lambda _: render(found)))
+    if options.output in ("table", "wide"):
         for each in unseen:
             print(f"podroute doctor: not looked at: {each}", file=sys.stderr)
     return FINDINGS_STATUS if found else 0
@@ -43,7 +41,12 @@ def _run(options: argparse.Namespace) -> int:
 
 def examine(options: argparse.Namespace) -> dict[str, Any]:
     """Look at this node and return what `-o json` prints, for the status page."""
-    return as_json(*_examine(options, CONF_DIR))
+    return examine_in(options, CONF_DIR)
+
+
+def examine_in(options: argparse.Namespace, conf_dir: Path) -> dict[str, Any]:
+    """Do the same with network configurations from another directory."""
+    return as_json(*_examine(options, conf_dir))
 
 
 def _examine(options: argparse.Namespace, conf_dir: Path) -> tuple[tuple[Finding, ...], list[str]]:

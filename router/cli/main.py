@@ -9,30 +9,55 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
 from router.cli.bfd import add_bfd
 from router.cli.cni import add_cni
+from router.cli.completion import add_completion
 from router.cli.doctor import add_doctor
 from router.cli.drain import add_drain
 from router.cli.pods import add_pods
 from router.cli.router import add_router
+from router.cli.support_bundle import add_support_bundle
 from router.cli.uninstall import add_uninstall
+from router.cli.views import add_views
 from router.cli.why import add_why
 
 RUN_DIR: Final = Path("/run/podroute")
 STATE_DIR: Final = Path("/var/lib/podroute")
 PROC_SYS: Final = Path("/proc/sys")
+CLUSTER: Final = "--cluster"
+PLUGIN: Final = "kubectl-podroute"
+"""What kubectl runs for `kubectl podroute`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `podroute`; return its exit status: 0 fine, 1 failed, 2 wrong usage or input."""
-    options = _parser().parse_args(arguments)
+    """Run `podroute`; return its exit status: 0 fine, 1 failed, 2 wrong usage or input.
+
+    `podroute --cluster` has commands of its own, and so has a program called kubectl-podroute.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    program = Path(sys.argv[0]).name
+    if program == PLUGIN:
+        return _guarded(lambda: _run_cluster("kubectl podroute", words))
+    if words[:1] == [CLUSTER]:
+        return _guarded(lambda: _run_cluster(f"podroute {CLUSTER}", words[1:]))
+    options = parser_of("podroute").parse_args(words)
+    return _guarded(lambda: int(options.run(options)))
+
+
+def _run_cluster(program: str, words: Sequence[str]) -> int:
+    from router.cli.cluster import cluster_parser, run_cluster
+
+    return run_cluster(cluster_parser(program, _version()).parse_args(words), dict(os.environ))
+
+
+def _guarded(run: Callable[[], int]) -> int:
     try:
-        status: int = options.run(options)
+        status = run()
     except BrokenPipeError:
         # The reader (head, less) has seen enough; Python flushes stdout once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -42,10 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of(program: str) -> argparse.ArgumentParser:
+    """Return the parser of all commands on one node."""
     parser = argparse.ArgumentParser(
-        prog="podroute",
+        prog=program,
         description="Pure-routing pod network: pods are plain hosts on your routed network.",
+        epilog=f"`{program} {CLUSTER} ...` (`kubectl podroute ...`) looks at all nodes of a"
+        " cluster. Exit status: 0 fine; 1 failed, or nobody answers; 2 wrong usage or input; `why`,"
+        " `doctor` and `drain` have more, see their help.",
     )
     parser.add_argument("--version", action="version", version=f"podroute {_version()}")
     parser.add_argument(
@@ -68,12 +97,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_daemons(commands)
-    _add_views(commands)
+    add_views(commands)
     add_why(commands)
     add_doctor(commands)
     add_pods(commands)
     add_drain(commands)
     add_uninstall(commands)
+    add_support_bundle(commands)
+    add_completion(commands)
     return parser
 
 
@@ -95,30 +126,6 @@ def _add_logging(parser: argparse.ArgumentParser) -> None:
         "--log-level", default="info", choices=("debug", "info", "warning", "error")
     )
     parser.add_argument("--log-format", default="auto", choices=("auto", "json", "console"))
-
-
-def _add_views(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    for name, text in (
-        ("status", "what the route agent is doing"),
-        ("peers", "BGP peers and their sessions"),
-        ("routes", "learned prefixes, their paths, and whether they are in the kernel"),
-        ("services", "addresses of Services, and whether this node announces them"),
-    ):
-        view = commands.add_parser(name, help=text)
-        view.add_argument("-o", "--output", default="table", choices=("table", "json"))
-        if name == "routes":
-            view.add_argument("prefix", nargs="?", type=_prefix, help="only this prefix")
-        view.set_defaults(run=_run_view, view=name)
-
-
-def _prefix(text: str) -> str:
-    """Read a prefix as the agent writes it; an address alone is a host's."""
-    from bgp.nlri import Prefix, PrefixError
-
-    try:
-        return str(Prefix.parse(text))
-    except PrefixError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _version() -> str:
@@ -153,26 +160,3 @@ def _run_stop(options: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     return 1
-
-
-def _run_view(options: argparse.Namespace) -> int:
-    import json
-
-    from router.cli import tables
-    from router.cli.client import AgentUnreachableError, LocalClient
-
-    try:
-        answer = LocalClient(options.run_dir).get(f"/v1/{options.view}")
-    except AgentUnreachableError as error:
-        print(f"podroute {options.view}: {error}", file=sys.stderr)
-        return 1
-    if options.view == "routes" and options.prefix:
-        answer["routes"] = [r for r in answer["routes"] if r["prefix"] == options.prefix]
-        if not answer["routes"]:
-            print(f"podroute routes: no peer has announced {options.prefix}", file=sys.stderr)
-            return 1
-    if options.output == "json":
-        print(json.dumps(answer, indent=2))
-    else:
-        print(tables.RENDER[options.view](answer))
-    return 0

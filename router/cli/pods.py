@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from router.agent.cni_door import ask_server
+from router.cli.output import add_output, shown
 from router.cli.tables import duration, table
 from router.kernel.errors import KernelError
 
@@ -20,7 +21,7 @@ Json = Mapping[str, Any]
 def add_pods(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `pods`."""
     pods = commands.add_parser("pods", help="pod links and leases of this node")
-    pods.add_argument("-o", "--output", default="table", choices=("table", "json"))
+    add_output(pods)
     pods.set_defaults(run=_run_pods)
 
 
@@ -38,7 +39,15 @@ def _run_pods(options: argparse.Namespace) -> int:
         except (OSError, KernelError) as failure:
             print(f"podroute pods: cannot read it ({failure}); only root may", file=sys.stderr)
             return 1
-    print(json.dumps(answer, indent=2) if options.output == "json" else render(answer, time.time()))
+    now = time.time()
+    print(
+        shown(
+            answer,
+            options.output,
+            lambda it: render(it, now),
+            lambda it: render(it, now, is_wide=True),
+        )
+    )
     return 0
 
 
@@ -55,13 +64,13 @@ def look_at_kernel(run_dir: Path) -> Json:
     return overview
 
 
-def render(answer: Json, now: float) -> str:
+def render(answer: Json, now: float, *, is_wide: bool = False) -> str:
     """Return one line per attachment, then the pools. ``now`` is Unix time."""
     header = ("POD", "CONTAINER", "IFNAME", "ADDRESSES", "INTERFACE", "NETWORK", "FOR", "NOTE")
     rows = [
         (
             f"{pod['namespace']}/{pod['pod']}" if pod["pod"] else "-",
-            pod["container_id"][:13] or "-",
+            pod["container_id"][: None if is_wide else 13] or "-",
             pod["ifname"],
             ",".join(pod["addresses"]),
             pod["interface"] or "-",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from router.cli.output import add_output, shown
 from router.cli.tables import table
 
 Json = Mapping[str, Any]
@@ -25,7 +25,7 @@ def add_why(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         " has told us of it.",
     )
     why.add_argument("subject", metavar="PREFIX|ADDRESS", type=_subject)
-    why.add_argument("-o", "--output", default="table", choices=("table", "json"))
+    add_output(why)
     why.set_defaults(run=_run)
 
 
@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace) -> int:
     except AgentUnreachableError as error:
         print(f"podroute why: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(answer, indent=2) if options.output == "json" else render(answer))
+    print(shown(answer, options.output, render))
     return STATUS[answer["outcome"]]
 
 

@@ -31,6 +31,8 @@ class Access:
     """CA of the server's certificate; read again when it was replaced."""
     kubeconfig: Path | None = None
     """For a routed host without a service account (design D15 b)."""
+    context: str = ""
+    """Of the kubeconfig; '' takes its current one."""
     tls_server_name: str = ""
     """Name expected in the certificate, when it holds none for the address in `server`."""
     user_agent: str = "podroute"

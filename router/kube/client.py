@@ -110,6 +110,34 @@ class Client:
             # A watch has no end to wait for: drop the connection.
             response.response.close()
 
+    @contextlib.asynccontextmanager
+    async def web_socket(
+        self, call: Call, protocol: str
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Open a WebSocket that speaks this subprotocol, for the time of the block.
+
+        Raises KubeError, in the block, too, for a connection that breaks.
+        """
+        client = await self._ready()
+        headers = {"User-Agent": self._access.user_agent}
+        await client.update_params_for_auth(
+            headers, None, ["BearerToken"], call.path, call.method, None
+        )
+        rest = client.rest_client
+        if rest.pool_manager is None:
+            rest.pool_manager = rest._create_pool_manager()
+        url = client.configuration.host.rstrip("/") + call.path + "?" + urlencode(call.query)
+        with _translated(call):
+            try:
+                opened = rest.pool_manager.ws_connect(
+                    url, protocols=(protocol,), headers=headers, max_msg_size=0
+                )
+                async with opened as socket:
+                    yield socket
+            except aiohttp.WSServerHandshakeError as error:
+                reason = f"{call.path}: {error.message}"
+                raise RefusedError(error.status, "", reason, None) from error
+
     async def _send(self, call: Call, timeout: aiohttp.ClientTimeout) -> RESTResponse:
         client = await self._ready()
         headers = {"User-Agent": self._access.user_agent, "Accept": JSON}
@@ -170,6 +198,7 @@ async def _configuration(access: Access) -> Configuration:
         try:
             await load_kube_config(  # type: ignore[no-untyped-call]
                 config_file=str(access.kubeconfig),
+                context=access.context or None,
                 client_configuration=configuration,
                 persist_config=False,
             )
