@@ -83,7 +83,10 @@ class Rejecting:
 
     def protects(self, wanted: Set[Prefix]) -> frozenset[Prefix]:
         """Return those of these prefixes whose unused addresses are rejected."""
-        return frozenset(p for p in wanted if any(q.covers(p) for q in self.present))
+        exact = self.present & wanted
+        # The others are few: those inside a prefix that is on its way out.
+        inside = (p for p in wanted - exact if any(q.covers(p) for q in self.present))
+        return exact.union(inside)
 
     def step(self, wanted: frozenset[Prefix], *, keep_found: bool, now: float) -> None:
         """Make the table say this; with `keep_found`, what a run before us left stays, too.

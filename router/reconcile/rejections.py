@@ -42,9 +42,18 @@ def plan_rejections(found: Rejections, wanted: Set[Prefix]) -> RejectionPlan:
     """
     if not wanted:
         return RejectionPlan(remove_table=found.exists)
-    outer = frozenset(p for p in wanted if not any(q != p and q.covers(p) for q in wanted))
+    outer = _outermost(wanted)
     if not found.is_whole:
         return RejectionPlan(remove_table=found.exists, make_table=True, add=tuple(sorted(outer)))
     return RejectionPlan(
         add=tuple(sorted(outer - found.prefixes)), remove=tuple(sorted(found.prefixes - outer))
     )
+
+
+def _outermost(prefixes: Set[Prefix]) -> frozenset[Prefix]:
+    """Return those that lie in no other; sorted, what covers comes right before what it covers."""
+    found: list[Prefix] = []
+    for prefix in sorted(prefixes):
+        if not found or not found[-1].covers(prefix):
+            found.append(prefix)
+    return frozenset(found)

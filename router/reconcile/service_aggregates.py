@@ -77,8 +77,7 @@ def aggregate_of(address: Prefix, settings: AggregateSettings) -> Prefix | None:
     length = settings.length(address.family)
     if length is None:
         return None
-    spare = BITS[address.family] - length
-    return Prefix(address.family, address.network >> spare << spare, length)
+    return _shortened(address, length)
 
 
 def group(
@@ -91,13 +90,14 @@ def group(
     singles: set[Prefix] = set()
     covered: dict[Prefix, Prefix] = {}
     known: dict[Prefix, str] = {}
+    elsewhere = {aggregate_of(each, settings): each for each in sorted(surroundings.elsewhere)}
     for address in addresses:
         aggregate = aggregate_of(address, settings)
         if aggregate is None or address not in everywhere:
             singles.add(address)
             continue
         if aggregate not in known:
-            known[aggregate] = _why_not(aggregate, surroundings)
+            known[aggregate] = _why_not(aggregate, surroundings, elsewhere.get(aggregate))
         if known[aggregate]:
             singles.add(address)
         else:
@@ -106,15 +106,14 @@ def group(
     return Grouping(frozenset(singles), covered, refused)
 
 
-def _why_not(aggregate: Prefix, surroundings: Surroundings) -> str:
+def _why_not(aggregate: Prefix, surroundings: Surroundings, elsewhere: Prefix | None) -> str:
     if not any(prefix.covers(aggregate) for prefix in surroundings.services):
         return "it does not lie inside cluster.service_prefixes"
     for prefix in sorted(surroundings.taken):
         if aggregate.covers(prefix):
             return f"it covers {prefix}, which is no service's"
-    for prefix in sorted(surroundings.elsewhere):
-        if aggregate.covers(prefix):
-            return f"{prefix} in it has ipMode Proxy: it is served elsewhere"
+    if elsewhere is not None:
+        return f"{elsewhere} in it has ipMode Proxy: it is served elsewhere"
     return ""
 
 
@@ -130,7 +129,7 @@ class Replacing:
     """
 
     _shown: frozenset[Prefix] = _NOTHING
-    _fresh: frozenset[Prefix] = _NOTHING
+    _unheard: frozenset[Prefix] = _NOTHING
     """What is announced and not acknowledged yet."""
 
     def networks(
@@ -141,13 +140,38 @@ class Replacing:
         `valid` is what could as well be announced: nothing else is kept. `is_acknowledged`: the
         peers have what was returned last.
         """
-        unheard = _NOTHING if is_acknowledged else self._fresh & wanted
-        self._fresh = unheard | (wanted - self._shown)
-        replaced = (self._shown - wanted) & valid if self._fresh else _NOTHING
-        kept = (p for p in replaced if any(_overlap(p, each) for each in self._fresh))
-        self._shown = wanted.union(kept)
+        unheard = _NOTHING if is_acknowledged else self._unheard & self._shown
+        self._unheard = unheard | (wanted - self._shown)
+        replaced = (self._shown - wanted) & valid
+        self._shown = wanted | _overlapping(replaced, self._unheard & wanted)
         return self._shown
 
 
-def _overlap(one: Prefix, other: Prefix) -> bool:
-    return one.covers(other) or other.covers(one)
+def _overlapping(prefixes: Set[Prefix], others: Set[Prefix]) -> frozenset[Prefix]:
+    """Return those that cover one of the others, or lie in one.
+
+    By looking up: there may be ten thousand of each.
+    """
+    lengths = {(p.family, p.length) for p in prefixes}
+    around = {
+        _shortened(each, length)
+        for each in others
+        for family, length in lengths
+        if family == each.family and length <= each.length
+    }
+    of_others = {(p.family, p.length) for p in others}
+    return frozenset(
+        p
+        for p in prefixes
+        if p in around
+        or any(
+            _shortened(p, length) in others
+            for family, length in of_others
+            if family == p.family and length <= p.length
+        )
+    )
+
+
+def _shortened(prefix: Prefix, length: int) -> Prefix:
+    spare = BITS[prefix.family] - length
+    return Prefix(prefix.family, prefix.network >> spare << spare, length)
