@@ -1,12 +1,14 @@
-"""What Services cost: from an endpoint's change to the UPDATE, and memory in a large cluster.
+"""What Services cost, from an endpoint's change to the UPDATE; what maintenance loses: nothing.
 
 `./dev bench kubernetes [--json] [--quick]`: an agent in cluster mode before 1,000 Services with
 traffic policy Local and 10,000 EndpointSlices of ten endpoints each, in a fake API server, and a
 BGP peer that notes when each UPDATE comes. The clock runs from the moment before the write of the
-slice to the arrival of the UPDATE. Server and peer are in this program.
+slice to the arrival of the UPDATE. Server and peer are in this program. Then, not with `--quick`, a
+cluster on the dual-tor fabric: nodes that leave, and a pod CIDR of two Nodes
+(`kubernetes_maintenance`).
 
 Of the bounds of the cluster these are missing: `vip_reached` with kube-proxy's three rule sets,
-`drain_lost` and its control, `duplicate_cidr_disturbance`, `status_writes_per_node_hour`.
+`status_writes_per_node_hour`.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from containerlab.fakeapi import objects
 from containerlab.fakeapi.server import FakeApi
 from containerlab.measure.check import Check, all_ok, at_most, render_json, render_table
 from containerlab.runtime.namespace import Connection, call_in
+from tests.bench.kubernetes_maintenance import check_maintenance
 from tests.support.bgp_updates_heard import Listener
 from tests.support.netns import Namespace, inner_pid, join
 
@@ -50,6 +53,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     checks = measure(changes=60 if options.quick else 400)
+    if not options.quick:
+        checks += check_maintenance()
     sys.stdout.write(render_json(checks) if options.json else render_table(checks))
     return 0 if all_ok(checks) else 1
 
