@@ -45,6 +45,8 @@ def test_it_holds_the_packages_and_the_shim(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"router", "cni", "bgp"}
     for package in ("router", "cni", "bgp"):
         assert f"{package}/py.typed" in names
+    pages = {path.name for path in (ROOT / "router/agent/page/static").iterdir()}
+    assert pages == {Path(n).name for n in names if n.startswith("router/agent/page/static/")}
     assert names["cni/shim/podroute"].external_attr >> 16 & 0o111 == 0o111
 
 

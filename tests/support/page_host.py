@@ -1,7 +1,8 @@
 """The status page of an agent between models: `python -m tests.support.page_host [ROUTES]`.
 
 Serves at 127.0.0.1:9180 of the network namespace it runs in, and obeys lines on standard input,
-each answered by "ok": `down PEER`, `up PEER`, `drain`, `empty`, `hang SECONDS`.
+each answered by "ok": `down PEER`, `up PEER`, `finding` (before the first look), `drain`, `empty`,
+`hang SECONDS`, `nothing`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from bgp.event import Change, EndOfRib, Opened, Sent, Updated
 from bgp.nlri import Prefix
 from bgp.path import Attributes
 from bgp.peer import PeerId
+from router.agent import drain_requests
 from router.agent.control import Control
 from router.agent.page.answers import Answers
 from router.agent.page.door import PageDoor
@@ -95,9 +97,12 @@ class PageHost:
                 self.bench.step(down(rest))
             elif word == "up":
                 self._up(rest, self._routes)
-            elif word == "drain":
+            elif word == "finding":
                 self.findings = [_FINDING]
-                self.control.routes()  # the drain itself is the model's: no store, no phase
+            elif word == "drain":
+                order = drain_requests.begin({}, lambda: self.bench.now, time.time)
+                order(self.bench.agent)
+                self.bench.step()
             elif word == "empty":
                 self.bench.reconfigure(CONFIG.partition("peers:")[0] + "peers: []\n")
                 self.bench.step()
@@ -136,7 +141,7 @@ def _pods(count: int) -> Mapping[str, Any]:
             "pod": f"web-{number:02}",
             "addresses": [f"10.244.1.{number + 2}"],
             "interface": f"pod{number:08x}",
-            "since": "2026-11-25T00:00:00.000Z",
+            "since": time.time() - 3600 * number,
             "orphaned": [f"10.244.1.{number + 2}"] if number == 3 else [],
             "no_host_route": [f"10.244.1.{number + 2}"] if number == 5 else [],
         }

@@ -14,6 +14,7 @@ from bgp.nlri import Prefix
 from router.agent.control import Control
 from router.agent.page.answers import Answers
 from router.agent.page.files import Files
+from router.agent.page.findings import Findings
 from router.agent.page.table import Table
 from router.agent.page.wire import Refused, read_head
 from router.agent.requests import Inbox, Wake
@@ -157,6 +158,46 @@ def test_the_doctor_looks_in_the_background_and_not_at_each_question(page: Page)
         lambda: page.get("/v1/findings")["findings"] == [], deadline_s=5, what="what it found"
     )
     assert page.looks == 1
+
+
+@pytest.mark.parametrize(
+    ("found", "seen", "age_s", "looks"),
+    [
+        ([], "same", 59, 1),
+        ([], "same", 60, 2),
+        ([{"name": "x"}], "same", 14, 1),
+        ([{"name": "x"}], "same", 15, 2),
+        ([{"name": "x"}], "other", 3, 1),
+        ([{"name": "x"}], "other", 4, 2),
+        ([], None, 59, 1),
+    ],
+)
+def test_when_the_doctor_looks_again(
+    found: list[dict[str, str]], seen: str | None, age_s: float, looks: int
+) -> None:
+    now = [100.0]
+    looked: list[int] = []
+
+    def examine() -> dict[str, Any]:
+        looked.append(1)
+        return {"findings": found, "not_looked_at": []}
+
+    findings = Findings(examine, lambda: now[0])
+    findings.latest("same")
+    wait_until(lambda: not findings.latest()["looking"], deadline_s=5, what="the first look")
+    now[0] += age_s
+    findings.latest(seen)
+    wait_until(lambda: not findings.latest()["looking"], deadline_s=5, what="the second look")
+    assert len(looked) == looks
+
+
+def test_a_doctor_that_fails_is_said_so() -> None:
+    def examine() -> dict[str, Any]:
+        raise OSError("no ping")
+
+    findings = Findings(examine)
+    wait_until(lambda: findings.latest()["problem"], deadline_s=5, what="its words")
+    assert findings.latest()["problem"] == "the doctor failed: no ping"
 
 
 def test_why_is_answered_and_nonsense_refused(page: Page) -> None:

@@ -84,7 +84,9 @@ class Answers:
         at = time.time()
         control = self._control
         seen = control.look(lambda agent: overview(agent, control.seen(agent), at), _ASK_S)
-        return {**seen, "findings": self._findings.latest()}
+        status = seen["status"]
+        situation = (status["peers"], status["reasons"], status["drain"]["phase"])
+        return {**seen, "findings": self._findings.latest(situation)}
 
     def _history(self, request: Request) -> Json:
         peer, at = request.query.get("peer"), time.time()

@@ -60,6 +60,7 @@ function drawSeen() {
     const left = Math.max(0, Math.ceil((trouble.until - Date.now()) / 1000));
     const last = seen_at ? `Last seen ${ago} ago` : "Never seen";
     at("seen").textContent = `${last}; asking again ${left ? `in ${left} s` : "now"}`;
+    if (seen_at) at("findings-note").textContent = `as of ${ago} ago`;
   } else if (seen_at) {
     at("seen").textContent = `Seen ${ago} ago`;
   }
@@ -74,10 +75,16 @@ const polls = [
   new Poll("/v1/pods", 5, showPods),
 ];
 
-startRoutes();
-at("again").addEventListener("click", () => polls.forEach((poll) => poll.now()));
-polls.forEach((poll) => poll.now());
-setInterval(() => {
-  tickAll();
-  drawSeen();
-}, 1000);
+function begin() {
+  startRoutes();
+  at("again").addEventListener("click", () => polls.forEach((poll) => poll.now()));
+  polls.forEach((poll) => poll.now());
+  setInterval(() => {
+    tickAll();
+    drawSeen();
+  }, 1000);
+}
+
+// The page is seen first and filled then.
+if (document.hidden) begin();
+else requestAnimationFrame(() => setTimeout(begin));

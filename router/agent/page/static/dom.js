@@ -83,12 +83,12 @@ export function row(columns, cells, attributes) {
         {
           role: isHead ? "rowheader" : "cell",
           scope: isHead ? "row" : null,
-          class: [column.number && "number", column.code && "code", column.words && "words"]
+          class: [column.number && "number", column.code && "code", column.words && "words", cell === "–" && "none"]
             .filter(Boolean)
             .join(" ") || null,
           "data-name": column.name,
         },
-        h("div", { class: "cell" }, cell),
+        cell,
       );
     }),
   );

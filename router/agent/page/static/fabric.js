@@ -4,10 +4,10 @@ import { at, empty, narrow, s, show } from "./dom.js";
 import { graph } from "./graph.js";
 import { count, list } from "./words.js";
 
-const NODE = { width: 156 };
+const NODE = { width: 176 };
 const ROUTER = { width: 240, head: 44, row: 22 };
 const SYSTEM = { width: 146, height: 58, gap: 12 };
-const GAP = { ports: 92, columns: 52, rows: 14, edge: 8 };
+const GAP = { ports: 84, columns: 52, rows: 14, edge: 8 };
 const HEAD = 62;
 const PORT = 26;
 
@@ -80,10 +80,12 @@ function curve(x1, y1, x2, y2) {
 function behindLine(from, to, used) {
   if (!from || !to) return null;
   const [y1, y2] = [from.y + from.height / 2, to.y + to.height / 2];
-  const isForward = to.x > from.x;
-  const d = isForward
-    ? curve(from.x + from.width, y1, to.x, y2)
-    : `M${from.x + from.width} ${y1}c26 0 26 ${y2 - y1} 0 ${y2 - y1}`;
+  const isSide = from.x === to.x;
+  const d = isSide
+    ? `M${from.x + from.width} ${y1}c26 0 26 ${y2 - y1} 0 ${y2 - y1}`
+    : from.x < to.x
+      ? curve(from.x + from.width, y1, to.x, y2)
+      : curve(to.x + to.width, y2, from.x, y1);
   return s("path", { class: used ? "way used" : "way", d });
 }
 

@@ -5,6 +5,13 @@ import { peerState } from "./words.js";
 
 const MOST_BEHIND = 3;
 
+// A session's link, and when that has no carrier and so no addresses, the one it had.
+const lastLinks = new Map();
+function linkOf(peer) {
+  if (peer.link) lastLinks.set(peer.name, peer.link);
+  return lastLinks.get(peer.name) ?? null;
+}
+
 // Sessions of one router stand together: the same router ID, once it has told one.
 function routers(overview) {
   const found = new Map();
@@ -14,7 +21,7 @@ function routers(overview) {
     found.get(key).sessions.push({
       name: peer.name,
       address: peer.address,
-      link: peer.link,
+      link: linkOf(peer),
       state: peerState(peer),
     });
   }
@@ -32,9 +39,15 @@ function commonName(names) {
 
 // Who stands behind whom, from every accepted path: prepending counts once, an AS stands as near
 // as the shortest path has it.
-function behind(overview, routes, ofRouter) {
+function behind(overview, routes, ofRouter, ofAsn) {
   const systems = new Map();
   const edges = new Map();
+  const join = (from, to, used) => {
+    const key = `${from}>${to}`;
+    const edge = edges.get(key) ?? { from, to, used: false };
+    edge.used ||= used;
+    edges.set(key, edge);
+  };
   const local = overview.status.local_asn;
   for (const route of routes) {
     for (const path of route.paths) {
@@ -44,18 +57,22 @@ function behind(overview, routes, ofRouter) {
       if (hops[0] === start.asn) hops.shift();
       let from = start.key;
       hops.forEach((asn, depth) => {
+        const near = ofAsn.get(asn); // another router of ours, seen from behind
+        if (near) {
+          join(from, near.key, path.best && route.installed);
+          from = near.key;
+          return;
+        }
         if (!systems.has(asn)) systems.set(asn, { asn, depth, prefixes: new Set() });
         const system = systems.get(asn);
         system.depth = Math.min(system.depth, depth);
-        const key = `${from}>${asn}`;
-        const edge = edges.get(key) ?? { from, to: asn, used: false };
-        edge.used ||= path.best && route.installed;
-        edges.set(key, edge);
+        join(from, asn, path.best && route.installed);
         from = asn;
       });
       const last = hops.at(-1);
-      if (last !== undefined) systems.get(last).prefixes.add(route.prefix);
-      else start.own.add(route.prefix);
+      const router = last === undefined ? start : ofAsn.get(last);
+      if (router) router.own.add(route.prefix);
+      else systems.get(last).prefixes.add(route.prefix);
     }
   }
   return { systems: [...systems.values()], edges: [...edges.values()] };
@@ -69,7 +86,10 @@ export function graph(overview, routes, most = 7) {
     group.own = new Set();
     for (const session of group.sessions) ofRouter.set(session.name, group);
   }
-  const { systems, edges } = behind(overview, routes, ofRouter);
+  // By AS number where that names one router; inside our own AS it does not.
+  const ofAsn = new Map(groups.map((group) => [group.asn, group]));
+  ofAsn.delete(overview.status.local_asn);
+  const { systems, edges } = behind(overview, routes, ofRouter, ofAsn);
   const columns = [];
   for (const system of systems.sort((a, b) => a.asn - b.asn)) {
     const depth = Math.min(system.depth, MOST_BEHIND - 1);
@@ -80,9 +100,9 @@ export function graph(overview, routes, most = 7) {
   const kept = new Map();
   for (const edge of edges) {
     const from = typeof edge.from === "number" ? place.get(edge.from) : edge.from;
-    const to = place.get(edge.to);
+    const to = typeof edge.to === "number" ? place.get(edge.to) : edge.to;
     if (from === to) continue;
-    const key = `${from}>${to}`;
+    const key = [from, to].sort().join(">"); // seen from both ends it is one way
     const known = kept.get(key);
     kept.set(key, { from, to, used: edge.used || (known?.used ?? false) });
   }

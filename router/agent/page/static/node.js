@@ -146,6 +146,6 @@ function podRow(pod) {
     name,
     pod.addresses.map((text) => h("span", { class: "line" }, text)),
     pod.interface ?? pod.kind,
-    pod.since ? ticking(pod.since) : "–",
+    pod.since ? ticking(new Date(pod.since * 1000).toISOString()) : "–",
   ]);
 }

@@ -10,7 +10,7 @@ export async function ask(path) {
   try {
     response = await fetch(path, { cache: "no-cache", signal: AbortSignal.timeout(PATIENCE_MS) });
   } catch {
-    throw new NoAnswer("the agent does not answer");
+    throw new NoAnswer("");
   }
   if (!response.ok) throw new NoAnswer((await response.text()).trim() || `HTTP ${response.status}`);
   return response;

@@ -13,7 +13,7 @@ const COLUMNS = [
   { name: "From" },
   { name: "Note", words: true },
 ];
-const first = () => (narrow.matches ? 15 : 50); // rows that are shown at first
+const first = () => (narrow.matches ? 15 : 20); // rows that are shown at first
 const MOST_LINES = 4; // of a cell; what the row unfolds to has all
 
 let entries = [];
@@ -81,14 +81,21 @@ function more() {
   draw();
 }
 
-function rows({ route, state }) {
+// A row is made once and then only put in and out: typing changes which, not what.
+function rows(entry) {
+  if (opened?.prefix !== entry.route.prefix) return [(entry.row ??= closed(entry))];
+  entry.row = null;
+  return [closed(entry), explained()];
+}
+
+function closed({ route, state }) {
   const best = route.paths.filter((path) => path.best);
   const shown = best.length ? best : route.paths;
   const paths = [...new Set(shown.map((path) => path.as_path.join(" ") || "local"))];
   const peers = [...new Set([...shown, ...(shown.length ? [] : route.rejected)].map((each) => each.peer))];
   const isOpen = opened?.prefix === route.prefix;
   const id = `route-${route.prefix}`;
-  const made = row(COLUMNS, [
+  return row(COLUMNS, [
     mark(state),
     h("button", { type: "button", class: "disclose", id, "aria-expanded": String(isOpen), onclick: () => explain(route.prefix) }, route.prefix),
     lines(route.next_hops.slice(0, MOST_LINES)),
@@ -96,7 +103,6 @@ function rows({ route, state }) {
     lines(peers.slice(0, MOST_LINES)),
     remark(route),
   ]);
-  return isOpen ? [made, explained()] : [made];
 }
 
 const lines = (texts) => (texts.length ? texts.map((text) => h("span", { class: "line" }, text)) : "–");
@@ -105,12 +111,14 @@ function remark(route) {
   const parts = [];
   if (route.why_not && route.paths.length) parts.push(route.why_not);
   else if (route.why_not && route.installed) parts.push(route.why_not);
-  for (const each of route.rejected) parts.push(`${each.peer}: ${each.reason}`);
+  const reasons = new Map();
+  for (const { reason, peer } of route.rejected) reasons.set(reason, [...(reasons.get(reason) ?? []), peer]);
+  for (const [reason, told] of reasons) parts.push(`${reason} (${told.join(", ")})`);
   const stale = route.paths.filter((path) => path.stale).map((path) => path.peer);
   if (stale.length) parts.push(`stale from ${stale.join(", ")}`);
   const communities = [...new Set(route.paths.flatMap((path) => [...path.communities, ...path.large_communities]))];
   if (communities.length) parts.push(`communities ${communities.join(" ")}`);
-  return parts.length ? parts.join("; ") : "";
+  return parts.length ? parts.join("; ") : null;
 }
 
 // --- why ----------------------------------------------------------------------------------------
@@ -127,7 +135,7 @@ async function explain(prefix) {
     mine.why = await (await ask(`/v1/why?of=${encodeURIComponent(prefix)}`)).json();
   } catch (error) {
     if (!(error instanceof NoAnswer)) throw error;
-    mine.problem = error.message;
+    mine.problem = error.message || "The agent does not answer.";
   }
   if (opened === mine) draw();
 }

@@ -33,7 +33,7 @@ export function index(routes, stateOf) {
       words.push(path.peer, path.next_hop, `as${path.as_path.join(" as")}`, path.as_path.join(" "), ...path.communities, ...path.large_communities);
     }
     for (const each of route.rejected) words.push(each.peer, each.next_hop, each.reason);
-    return { route, text: words.join("\n").toLowerCase(), state: stateOf(route), isV6: route.prefix.includes(":"), bits: null };
+    return { route, text: words.join("\n").toLowerCase(), state: stateOf(route), isV6: route.prefix.includes(":"), bits: null, row: null };
   });
 }
 
