@@ -17,6 +17,7 @@ from router.agent.api import LocalApi
 from router.agent.bfd_link import BfdLink
 from router.agent.circumstances import METRICS, Circumstances
 from router.agent.cleared_file import ClearedFile
+from router.agent.cluster_telling import ClusterTelling
 from router.agent.cni_door import ask_server
 from router.agent.control import Control
 from router.agent.core import RouteAgent
@@ -27,7 +28,6 @@ from router.agent.lock import agent_lock
 from router.agent.memory import spare_the_collector
 from router.agent.node_file import NodeFile
 from router.agent.page.findings import Examine
-from router.agent.report import Looking, node_report, waiting_report
 from router.agent.requests import Inbox, Wake
 from router.agent.service_file import ServiceFile
 from router.agent.shells import Shells
@@ -44,8 +44,6 @@ from router.kernel.router_advertisement import RouterAdvertisements
 from router.kernel.rules import OwnTable, RuleTable
 from router.kernel.service_filter import ServiceFilter
 from router.kernel.sysctl import Sysctls
-from router.reconcile.duplicates import CONTESTED
-from router.reconcile.readiness import State
 
 if TYPE_CHECKING:  # the API client costs 20 MB; only cluster mode loads it
     from router.kube.cluster import Cluster
@@ -117,13 +115,13 @@ def run_router(options: Options) -> int:
             cluster=cluster,
             ask_cni=lambda: ask_server(options.run_dir, _CNI_S),
         )
-        api = LocalApi(options.run_dir / "router.sock", control.routes())
-        stack.callback(api.close)
+        stack.callback(LocalApi(options.run_dir / "router.sock", control.routes()).close)
         if options.health is not None:
             stack.callback(HealthServer(options.health, control.probes()).close)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: control.end())
-        settings = _first_settings(source, links, control, cluster)
+        telling = _open_telling(cluster, options.run_dir, stack)
+        settings = _first_settings(source, links, control, telling)
         if settings is None:
             control.answer_stop()
             return 0
@@ -177,7 +175,7 @@ def run_router(options: Options) -> int:
         doors = stack.enter_context(contextlib.closing(Doors.of(control, options.examine)))
         spare_the_collector()
         _log.info("route agent started", extra={"node": settings.node})
-        _loop(agent, source, control, doors, cluster)
+        _loop(agent, source, control, doors, cluster, telling)
         control.answer_stop()
         _log.info("route agent stops", extra={"withdrawn": control.withdrawn})
     return 0 if control.withdrawn is None else LEFT_FOR_GOOD
@@ -193,8 +191,18 @@ def _open_cluster(options: Options, wake: Wake, stack: contextlib.ExitStack) -> 
     return cluster
 
 
+def _open_telling(
+    cluster: Cluster | None, run_dir: Path, stack: contextlib.ExitStack
+) -> ClusterTelling | None:
+    if cluster is None:
+        return None
+    telling = ClusterTelling(cluster, lambda: ask_server(run_dir, _CNI_S))
+    stack.callback(telling.close)
+    return telling
+
+
 def _first_settings(
-    source: SettingsSource, links: LinkTable, control: Control, cluster: Cluster | None
+    source: SettingsSource, links: LinkTable, control: Control, telling: ClusterTelling | None
 ) -> AgentSettings | None:
     """Wait for settings, telling why there are none; None if told to stop meanwhile."""
     told = ""
@@ -206,30 +214,10 @@ def _first_settings(
         if reason != told:
             _log.warning("waiting for a configuration", extra={"reason": reason})
             told = reason
-        if cluster is not None and source.problem:
-            cluster.want_report(waiting_report(source.node_name, source.problem))
+        if telling is not None and source.problem:
+            telling.waits(source.node_name, source.problem)
         control.turn(_WAIT_S)
     return None
-
-
-def _tell_cluster(cluster: Cluster, agent: RouteAgent, before: State, looking: Looking) -> None:
-    """Put the verdict on the Node, all the rest in BGPNodeStatus; an Event when it turns."""
-    from router.kube.event import Note  # noqa: PLC0415
-
-    verdict = agent.verdict
-    cluster.want_status(verdict, agent.settings.status)
-    cluster.want_services(agent.settings.services.is_wanted)
-    if not agent.settings.status.report:
-        cluster.want_report(None)
-    elif report := looking.look(lambda: node_report(agent, time.monotonic(), time.time())):
-        cluster.want_report(report)
-    cluster.want_claims(agent.duplicates.asked)
-    for standing in agent.duplicates.take_news():
-        contested = standing.phase in CONTESTED
-        text = f"{standing.cidr}: {standing.describe() or 'this node has it alone again'}"
-        cluster.tell(Note("PodrouteDuplicatePodCIDR", text, warning=contested))
-    if verdict.state is not before and State.RESUMING not in (verdict.state, before):
-        cluster.tell(Note(verdict.reason.value, verdict.text, warning=not verdict.is_ready))
 
 
 def _loop(
@@ -238,9 +226,9 @@ def _loop(
     control: Control,
     doors: Doors,
     cluster: Cluster | None,
+    telling: ClusterTelling | None,
 ) -> None:
     told = ""
-    looking = Looking(time.monotonic)
     while not control.ended:
         discovered = agent.discovered
         settings = source.take(agent.gateways, discovered)
@@ -265,8 +253,8 @@ def _loop(
             agent.serving.services, agent.node = view.services, view.node
             agent.duplicates.claims = view.claims
         pause_s = agent.step()
-        if cluster is not None:
-            _tell_cluster(cluster, agent, before, looking)
+        if telling is not None:
+            telling.tell(agent, before)
         # What the step has just seen of a link need not wait for the next event.
         control.turn(pause_s if agent.discovered == discovered else 0.0)
         if control.withdraw_until is not None:
