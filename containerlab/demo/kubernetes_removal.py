@@ -15,6 +15,7 @@ from containerlab.demo.kubernetes_cluster import CNI_DIRS, NAMESPACE, TAINT, Clu
 from containerlab.measure.check import Check, exactly
 from containerlab.netlab.node import Node
 
+STATUSES: Final = "/apis/podroute.dev/v1alpha1/bgpnodestatuses"
 JOB: Final = ROOT / "deploy/kustomize/uninstall/job.yaml"
 # What a plain host has before: the daemons must change these and the removal put them back.
 PLAIN: Final = {
@@ -31,7 +32,7 @@ _COMMANDS: Final = {
     "rule": "ip rule; ip -6 rule",
     "link": "ip -br link | sed 's/@.*//; s/ .*//'",
     "nft": "nft list ruleset",
-    "file": f"find {' '.join(CNI_DIRS)} /run/podroute -mindepth 1 2>/dev/null",
+    "file": f"find {' '.join(CNI_DIRS)} /run/podroute /var/lib/podroute -mindepth 1 2>/dev/null",
     "sysctl": "cd /proc/sys/net && grep -r . ipv4 ipv6 2>/dev/null"
     " | grep -v -e stable_secret -e /neigh/ -e /pod -e flush | sort",
 }
@@ -69,6 +70,7 @@ def check_removal(cluster: Cluster, before: Mapping[str, State]) -> Check:
             cluster.remove_pod(pod)  # type: ignore[arg-type]
         host.pods.clear()
         cluster.stop_daemons(host.name)
+    faults += [f"{name} never had a BGPNodeStatus" for name in set(NODES) - _statuses(cluster)]
     said = {name: _uninstall(cluster, name) for name in NODES}
     left = [
         f"{host.name}: {line}"
@@ -80,6 +82,7 @@ def check_removal(cluster: Cluster, before: Mapping[str, State]) -> Check:
         taints = [t for t in node["spec"].get("taints") or () if t["key"] == TAINT["key"]]
         left += [f"{name}: taint {taint}" for taint in taints]
         left += [f"{name}: {c}" for c in [condition(node, "NetworkUnavailable")] if c]
+    left += [f"{name}: BGPNodeStatus" for name in sorted(_statuses(cluster))]
     return Check(
         name="uninstall_left_behind",
         value=len(left),
@@ -88,6 +91,12 @@ def check_removal(cluster: Cluster, before: Mapping[str, State]) -> Check:
         samples={"left": left, "said on node1": said[NODES[0]].splitlines()},
         faults=tuple(faults),
     )
+
+
+def _statuses(cluster: Cluster) -> set[str]:
+    """Return the nodes that have a BGPNodeStatus."""
+    listed = cluster.api.request("GET", STATUSES)
+    return {each["metadata"]["name"] for each in listed["items"]}
 
 
 def _changed(before: State, now: State) -> list[str]:
