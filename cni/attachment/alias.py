@@ -41,19 +41,28 @@ class Addresses:
     @classmethod
     def of(cls, addresses: Iterable[IPv4Address | IPv6Address]) -> Self:
         """Return these addresses, the first of each family."""
-        listed = tuple(addresses)
-        return cls(
-            ipv4=next((each for each in listed if isinstance(each, IPv4Address)), None),
-            ipv6=next((each for each in listed if isinstance(each, IPv6Address)), None),
-        )
+        ipv4: IPv4Address | None = None
+        ipv6: IPv6Address | None = None
+        for each in addresses:
+            if isinstance(each, IPv4Address):
+                ipv4 = ipv4 or each
+            else:
+                ipv6 = ipv6 or each
+        return cls(ipv4=ipv4, ipv6=ipv6)
 
     def each(self) -> tuple[IPv4Address | IPv6Address, ...]:
         """Return those present, IPv4 first."""
-        return tuple(address for address in (self.ipv4, self.ipv6) if address is not None)
+        if self.ipv4 is None:
+            return () if self.ipv6 is None else (self.ipv6,)
+        return (self.ipv4,) if self.ipv6 is None else (self.ipv4, self.ipv6)
 
 
 def stored_key(key: AttachmentKey) -> AttachmentKey:
     """Return the key as the kernel can hold it: long parts by their hash. Idempotent."""
+    if _is_short(key.network, MAX_NETWORK_BYTES) and _is_short(
+        key.container_id, MAX_CONTAINER_ID_BYTES
+    ):
+        return key
     return AttachmentKey(
         network=_shorten(key.network, MAX_NETWORK_BYTES),
         container_id=_shorten(key.container_id, MAX_CONTAINER_ID_BYTES),
@@ -64,16 +73,9 @@ def stored_key(key: AttachmentKey) -> AttachmentKey:
 def render_alias(key: AttachmentKey, addresses: Addresses) -> str:
     """Render the alias; always within 255 bytes for a checked key."""
     stored = stored_key(key)
-    return " ".join(
-        (
-            _MARK,
-            stored.network,
-            stored.container_id,
-            stored.ifname,
-            _ABSENT if addresses.ipv4 is None else text_of(addresses.ipv4),
-            _ABSENT if addresses.ipv6 is None else text_of(addresses.ipv6),
-        )
-    )
+    ipv4 = _ABSENT if addresses.ipv4 is None else text_of(addresses.ipv4)
+    ipv6 = _ABSENT if addresses.ipv6 is None else text_of(addresses.ipv6)
+    return f"{_MARK} {stored.network} {stored.container_id} {stored.ifname} {ipv4} {ipv6}"
 
 
 def parse_alias(alias: str) -> tuple[AttachmentKey, Addresses]:
@@ -93,6 +95,10 @@ def parse_alias(alias: str) -> tuple[AttachmentKey, Addresses]:
         raise MalformedAliasError("alias without an address")
     key = AttachmentKey(network=network, container_id=container_id, ifname=ifname)
     return key, addresses
+
+
+def _is_short(value: str, limit: int) -> bool:
+    return len(value) <= limit and value.isascii()
 
 
 def _shorten(value: str, limit: int) -> str:

@@ -19,7 +19,8 @@ HOST_MAC: Final = MacAddress(bytes.fromhex("eeeeeeeeeeee"))
 
 HOST_NAME_PREFIX: Final = "pod"
 _BASE32: Final = "abcdefghijklmnopqrstuvwxyz234567"
-_SHIFTS: Final = range(55, -1, -5)
+_BASE1024: Final = tuple(first + second for first in _BASE32 for second in _BASE32)
+_SHIFTS: Final = range(50, -1, -10)
 """12 base32 characters: 60 bits, and 15 bytes with the prefix (IFNAMSIZ - 1)."""
 
 _LOCAL_UNICAST: Final = 0x02
@@ -39,7 +40,7 @@ class AttachmentKey:
 def host_name(key: AttachmentKey, prefix: str = HOST_NAME_PREFIX) -> str:
     """Return the name of the host's end: the prefix and 60 bits of the key's hash."""
     number = int.from_bytes(_digest(key)[:8], "big") >> 4
-    return prefix + "".join([_BASE32[number >> shift & 31] for shift in _SHIFTS])
+    return prefix + "".join([_BASE1024[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def pod_mac(key: AttachmentKey) -> MacAddress:

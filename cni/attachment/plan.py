@@ -77,14 +77,17 @@ class RemoveMulticastRoute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetAlias:
-    """Record the attachment on the link."""
+class RecordAttachment:
+    """Record the attachment in the link's alias, and let it have no automatic address either.
+
+    One message: each makes the kernel tell everybody of the link.
+    """
 
     alias: str
 
     def describe(self) -> str:
         """Return one line for people."""
-        return f"set alias {self.alias!r}"
+        return f"set addrgenmode none, alias {self.alias!r}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +158,7 @@ LinkOperation = (
     DisableAddressGeneration
     | BringUp
     | RemoveMulticastRoute
-    | SetAlias
+    | RecordAttachment
     | AddAddress
     | AddNeighbor
     | AddDefaultRoute
@@ -164,18 +167,67 @@ LinkOperation = (
 )
 
 
+_NO_ADDRESS_GENERATION: Final = DisableAddressGeneration()
+_UP: Final = BringUp()
+_NO_MULTICAST_ROUTE: Final = RemoveMulticastRoute()
+_WAY_OUT: Final = {
+    gateway.version: (
+        AddNeighbor(address=gateway, mac=HOST_MAC),
+        AddDefaultRoute(gateway=gateway),
+    )
+    for gateway in (GATEWAY_IPV4, GATEWAY_IPV6)
+}
+"""The same in every pod, by IP version."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodLinkPlan:
     """What to do for one pod link; undone by removing the link that ``create`` made.
 
-    ``sources``: what the pod may send from, None for anything (ADR 0060); in force before the link
-    works, gone with it.
+    ``preferred``: the node's own addresses, the source of what it sends to the pod. The operations
+    are listed when somebody asks: whoever carries them out for every ADD knows them by heart
+    (``router.kernel.podlink_stencil``).
     """
 
     create: CreateLink
-    sources: tuple[Address, ...] | None
-    sandbox: tuple[LinkOperation, ...]
-    host: tuple[LinkOperation, ...]
+    alias: str
+    addresses: Addresses
+    preferred: Addresses
+    anti_spoofing: bool
+
+    @property
+    def sources(self) -> tuple[Address, ...] | None:
+        """Return what the pod may send from, None for anything (ADR 0060).
+
+        In force before the link works, gone with it.
+        """
+        return self.addresses.each() if self.anti_spoofing else None
+
+    @property
+    def sandbox(self) -> tuple[LinkOperation, ...]:
+        """Return what is done to the pod's end, in order."""
+        operations: list[LinkOperation] = [_NO_ADDRESS_GENERATION, _UP]
+        for address in self.addresses.each():
+            operations += (AddAddress(address=address), *_WAY_OUT[address.version])
+        return tuple(operations)
+
+    @property
+    def host(self) -> tuple[LinkOperation, ...]:
+        """Return what is done to the node's end, in order."""
+        operations: list[LinkOperation] = [
+            RecordAttachment(alias=self.alias),
+            _UP,
+            _NO_MULTICAST_ROUTE,
+        ]
+        for address in self.addresses.each():
+            preferred: Address | None = (
+                self.preferred.ipv4 if address.version == 4 else self.preferred.ipv6
+            )
+            operations += (
+                AddNeighbor(address=address, mac=self.create.pod_mac),
+                AddHostRoute(destination=address, preferred_source=preferred),
+            )
+        return tuple(operations)
 
     def describe(self) -> tuple[str, ...]:
         """Return one line per operation, in order."""
@@ -203,49 +255,21 @@ class LinkSettings:
     anti_spoofing: bool = True
 
 
-_NO_ADDRESS_GENERATION: Final = DisableAddressGeneration()
-_UP: Final = BringUp()
-_NO_MULTICAST_ROUTE: Final = RemoveMulticastRoute()
-_WAY_OUT: Final = {
-    gateway.version: (
-        AddNeighbor(address=gateway, mac=HOST_MAC),
-        AddDefaultRoute(gateway=gateway),
-    )
-    for gateway in (GATEWAY_IPV4, GATEWAY_IPV6)
-}
-"""The same in every pod, by IP version."""
-
-
 def plan_pod_link(key: AttachmentKey, addresses: Addresses, settings: LinkSettings) -> PodLinkPlan:
     """Return the plan of a pod link with these addresses."""
-    mac = settings.mac or pod_mac(key)
-    sandbox: list[LinkOperation] = [_NO_ADDRESS_GENERATION, _UP]
-    host: list[LinkOperation] = [
-        _NO_ADDRESS_GENERATION,
-        SetAlias(alias=render_alias(key, addresses)),
-        _UP,
-        _NO_MULTICAST_ROUTE,
-    ]
-    for address in addresses.each():
-        version = address.version
-        source: Address | None = settings.sources.ipv4 if version == 4 else settings.sources.ipv6
-        sandbox += (AddAddress(address=address), *_WAY_OUT[version])
-        host += (
-            AddNeighbor(address=address, mac=mac),
-            AddHostRoute(destination=address, preferred_source=source),
-        )
     return PodLinkPlan(
         create=CreateLink(
             host_name=host_name(key, settings.host_prefix),
             host_mac=HOST_MAC,
             pod_name=key.ifname,
-            pod_mac=mac,
+            pod_mac=settings.mac or pod_mac(key),
             mtu=settings.mtu,
             queues=settings.queues,
         ),
-        sources=addresses.each() if settings.anti_spoofing else None,
-        sandbox=tuple(sandbox),
-        host=tuple(host),
+        alias=render_alias(key, addresses),
+        addresses=addresses,
+        preferred=settings.sources,
+        anti_spoofing=settings.anti_spoofing,
     )
 
 

@@ -20,12 +20,12 @@ from typing import Final, Self
 from cni.capabilities import lacking
 from cni.server.dataplane import Dataplane, Gone
 from cni.server.facts import FactsFile
-from cni.server.facts_watch import watching
 from cni.server.forgotten import GRACE_S
 from cni.server.lock import LockHeldError, ServerLock
 from cni.server.loop import Loop
 from cni.server.records import FileRecords
 from cni.server.replay import Replay
+from cni.server.run_watch import RunWatch
 from cni.server.service import Service, Surroundings
 from cni.server.spool import Spool
 
@@ -95,7 +95,9 @@ def serve(settings: ServerSettings, dataplane: Dataplane) -> int:
         # Pods start while others are busy, and every caller of a burst waits for this one thread.
         with contextlib.suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-        spool = Spool(settings.spool_dir)
+        news = RunWatch(settings.node_facts_path, settings.spool_dir)
+        stack.callback(news.close)
+        spool = Spool(settings.spool_dir, news.take_spool)
         surroundings = Surroundings(
             labels=FileRecords(settings.labels_dir),
             leases=FileRecords(settings.leases_dir),
@@ -103,7 +105,7 @@ def serve(settings: ServerSettings, dataplane: Dataplane) -> int:
             sandbox_grace_s=settings.sandbox_grace_s,
             lacking=lacking(Path("/proc/self/status").read_text(), _CAPABILITIES),
         )
-        facts_file = FactsFile(settings.node_facts_path)
+        facts_file = FactsFile(settings.node_facts_path, news.take_facts)
         service = Service(dataplane, facts_file, surroundings=surroundings)
         try:
             _remove_unfinished(service, dataplane)
@@ -112,8 +114,7 @@ def serve(settings: ServerSettings, dataplane: Dataplane) -> int:
             return 1
         listener = _listen(settings.socket_path)
         stack.callback(listener.close)
-        watch = stack.enter_context(watching(settings.node_facts_path))
-        loop = Loop(service, dataplane, Replay(service, spool), listener, watch)
+        loop = Loop(service, dataplane, Replay(service, spool), listener, news)
         # What lives now lives as long as the server: no collection needs to look at it again.
         gc.collect()
         gc.freeze()

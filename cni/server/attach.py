@@ -14,8 +14,8 @@ from cni.attachment.alias import Addresses, stored_key
 from cni.attachment.identity import HOST_MAC, AttachmentKey, MacAddress
 from cni.attachment.label import make_label
 from cni.attachment.plan import LinkSettings, PodLinkPlan, plan_pod_link
-from cni.server.addressing import AddressHeldError, Wish
-from cni.server.answer import add_result, attachment_fields, refuse
+from cni.server.addressing import ANY, AddressHeldError, Wish
+from cni.server.answer import add_result, attachment_fields, refuse, render_plain_result
 from cni.server.call import Call, Caller, open_sandbox
 from cni.server.dataplane import Dataplane
 from cni.server.labels import Labels
@@ -28,7 +28,7 @@ from cni.spec.errors import (
     TryAgainLaterError,
 )
 from cni.spec.options import Options, parse_options
-from cni.spec.requested import Requested, parse_requested
+from cni.spec.requested import ASKING_ARGS, Requested, parse_requested
 from cni.spec.result import render_result
 
 log = logging.getLogger(__name__)
@@ -48,24 +48,14 @@ class _Order:
 
     call: Call
     key: AttachmentKey
+    """As the kernel stores it."""
     options: Options
     requested: Requested
 
-    @classmethod
-    def read(cls, call: Call, options: Options) -> _Order:
-        if call.configuration.prev_result is not None:
-            raise InvalidConfigurationError(
-                (("prevResult", "must be absent: podroute makes the interface, it comes first"),)
-            )
-        requested = parse_requested(call.raw, call.environment.args)
-        if requested.mac == HOST_MAC:
-            raise InvalidConfigurationError((("mac", "is that of the node's end of every link"),))
-        return cls(
-            call=call,
-            key=stored_key(call.key),
-            options=options,
-            requested=requested,
-        )
+    @property
+    def wish(self) -> Wish:
+        addresses, reserved = self.requested.each(), self.options.reserved
+        return Wish(addresses=addresses, reserved=reserved) if addresses or reserved else ANY
 
     def settings(self, mtu: int, sources: Addresses) -> LinkSettings:
         mac = self.requested.mac
@@ -80,9 +70,52 @@ class _Order:
 
     def result(self, plan: PodLinkPlan, addresses: Addresses, beside: frozenset[int]) -> bytes:
         dns = self.requested.dns or self.options.dns
-        netns = self.call.environment.netns
-        made = add_result(plan, addresses, netns, dns, beside)
-        return render_result(made, self.call.configuration.version)
+        netns, version = self.call.environment.netns, self.call.configuration.version
+        if dns is None:
+            return render_plain_result(plan, addresses, netns, beside, version)
+        return render_result(add_result(plan, addresses, netns, dns, beside), version)
+
+
+def _read_order(call: Call, readings: _Readings) -> _Order:
+    """Check what an ADD needs of the call besides what every command does."""
+    if call.configuration.prev_result is not None:
+        raise InvalidConfigurationError(
+            (("prevResult", "must be absent: podroute makes the interface, it comes first"),)
+        )
+    requested = readings.requested_of(call)
+    if requested.mac == HOST_MAC:
+        raise InvalidConfigurationError((("mac", "is that of the node's end of every link"),))
+    return _Order(
+        call=call, key=stored_key(call.key), options=readings.options_of(call), requested=requested
+    )
+
+
+class _Readings:
+    """The operator's settings and the pod's wishes, read once per configuration.
+
+    A runtime sends the same one for most pods, and ``cni.server.call`` makes it the same object.
+    """
+
+    def __init__(self) -> None:
+        self._options: tuple[Mapping[str, object], Options] = ({}, Options())
+        self._requested: tuple[Mapping[str, object], Requested] = ({}, Requested())
+
+    def options_of(self, call: Call) -> Options:
+        raw, options = self._options
+        if raw is not call.raw:
+            options = parse_options(call.raw)
+            self._options = (call.raw, options)
+        return options
+
+    def requested_of(self, call: Call) -> Requested:
+        args = call.environment.args
+        if not ASKING_ARGS.isdisjoint(args):
+            return parse_requested(call.raw, args)
+        raw, requested = self._requested
+        if raw is not call.raw:
+            requested = parse_requested(call.raw, {})
+            self._requested = (call.raw, requested)
+        return requested
 
 
 class Attacher:
@@ -103,13 +136,13 @@ class Attacher:
         self._removals = removals
         self._labels = labels
         self._clocks = clocks
-        self._last_options: tuple[Mapping[str, object], Options] = ({}, Options())
+        self._readings = _Readings()
         self._unknown_told: set[tuple[str, ...]] = set()
 
     def add(self, call: Call, caller: Caller) -> None:
         """Make an attachment and answer, or wait for the end of the one that is in the way."""
         started_s = self._clocks.monotonic()
-        order = _Order.read(call, self._options_of(call))
+        order = _read_order(call, self._readings)
         self._tell_unknown(order.options)
         sandbox = open_sandbox(call, caller)
         if self._waits_for(order.key, call, caller):
@@ -119,9 +152,8 @@ class Attacher:
                 f"{order.key.container_id} {order.key.ifname} in {order.key.network}"
             )
         mtu = self._node.ready_mtu(order.options.mtu)
-        wish = Wish(addresses=order.requested.each(), reserved=order.options.reserved)
         try:
-            addresses = self._node.addressing.allocate(order.key, wish)
+            addresses = self._node.addressing.allocate(order.key, order.wish)
         except AddressHeldError as error:
             if self._waits_for(error.holder, call, caller):
                 return
@@ -175,14 +207,6 @@ class Attacher:
         except BaseException:
             self._removals.begin(attachment)
             raise
-
-    def _options_of(self, call: Call) -> Options:
-        """Return the operator's settings; of a configuration that was just seen, without a look."""
-        raw, options = self._last_options
-        if raw is not call.raw:
-            options = parse_options(call.raw)
-            self._last_options = (call.raw, options)
-        return options
 
     def _keep_label(self, order: _Order, attachment: Attachment) -> None:
         """Write down what is for people only; behind the answer, since nobody waits for it."""

@@ -18,6 +18,13 @@ from cni.wire import Request
 _REPEATED_BYTES: Final = 4096
 _decode_repeated: Final = lru_cache(maxsize=16)(decode)
 """A runtime sends the same configuration for most pods: it is the same object then."""
+
+
+@lru_cache(maxsize=16)
+def _configuration_repeated(stdin: bytes) -> NetworkConfiguration:
+    return parse_configuration(_decode_repeated(stdin))
+
+
 _PLAIN_VERSION: Final = re.compile(r"[0-9.]{1,15}")
 
 
@@ -88,7 +95,11 @@ def check_call(decoded: Decoded) -> Call:
     environment = parse_environment(decoded.request.variables)
     if decoded.failure is not None:
         raise decoded.failure
-    configuration = parse_configuration(decoded.raw)
+    stdin = decoded.request.stdin
+    if len(stdin) <= _REPEATED_BYTES:
+        configuration = _configuration_repeated(stdin)
+    else:
+        configuration = parse_configuration(decoded.raw)
     version, command = configuration.version, environment.command
     if command is Command.CHECK and not version.has_check:
         raise CommandTooNewError(f"{version} has no CHECK")

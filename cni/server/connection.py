@@ -24,7 +24,11 @@ REQUEST_DEADLINE_S: Final = 5.0
 ANSWER_DEADLINE_S: Final = 60.0
 """The shim itself gives up after a minute."""
 
+_FIRST_BYTES: Final = 4 * 1024
+"""What nearly every request fits in."""
 _RECEIVE_BYTES: Final = 64 * 1024
+_RECEIVE_FLAGS: Final = socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+_SEND_FLAGS: Final = socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
 _ONE_DESCRIPTOR: Final = socket.CMSG_LEN(struct.calcsize("i"))
 """CMSG_LEN, not CMSG_SPACE: its padding would make room for a second descriptor."""
 _UCRED: Final = struct.Struct("=iII")
@@ -42,7 +46,10 @@ class Connection:
     def __init__(
         self, connection: socket.socket, now_s: float, on_reply: Callable[[Connection], None]
     ) -> None:
-        """Take over a connected non-blocking socket; ``on_reply`` is told when it has an answer."""
+        """Take over a connected socket; ``on_reply`` is told when it has an answer.
+
+        It is never waited for: each call says so itself, which spares making it non-blocking.
+        """
         self._socket = connection
         self._on_reply = on_reply
         self._received = bytearray()
@@ -98,10 +105,8 @@ class Connection:
         return None
 
     def _receive_some(self, size: int | None) -> bool:
-        wanted = _RECEIVE_BYTES if size is None else min(size - len(self._received), _RECEIVE_BYTES)
-        data, ancillary, _, _ = self._socket.recvmsg(
-            wanted, _ONE_DESCRIPTOR, socket.MSG_CMSG_CLOEXEC
-        )
+        wanted = _FIRST_BYTES if size is None else min(size - len(self._received), _RECEIVE_BYTES)
+        data, ancillary, _, _ = self._socket.recvmsg(wanted, _ONE_DESCRIPTOR, _RECEIVE_FLAGS)
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 self._keep_descriptor(payload)
@@ -133,7 +138,7 @@ class Connection:
         """Send what is left of the answer, as far as it fits."""
         try:
             while self._unsent:
-                sent = self._socket.send(self._unsent, socket.MSG_NOSIGNAL)
+                sent = self._socket.send(self._unsent, _SEND_FLAGS)
                 self._unsent = self._unsent[sent:]
         except BlockingIOError:
             pass

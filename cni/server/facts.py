@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from cni.node_facts import MalformedNodeFactsError, NodeFacts, parse
@@ -13,8 +14,10 @@ log = logging.getLogger(__name__)
 class FactsFile:
     """``node.json``, looked at by stat: a rename in place always changes the inode or the time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, may_have_changed: Callable[[], bool] = lambda: True) -> None:
+        """``may_have_changed`` since it was last asked: else there is no look at the file."""
         self._path = path
+        self._may_have_changed = may_have_changed
         self._seen: tuple[int, int, int] | None = None
         self.facts: NodeFacts | None = None
         self.problem = f"the route agent has not written {path} yet"
@@ -24,6 +27,8 @@ class FactsFile:
 
         What was read last stays valid while the file is missing or malformed.
         """
+        if not self._may_have_changed():
+            return False
         try:
             state = self._path.stat()
         except FileNotFoundError:

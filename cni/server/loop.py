@@ -15,8 +15,8 @@ from typing import Final
 
 from cni.server.connection import Connection, is_root
 from cni.server.dataplane import Dataplane
-from cni.server.facts_watch import FactsWatch
 from cni.server.replay import Replay
+from cni.server.run_watch import RunWatch
 from cni.server.service import Service
 from cni.wire import Request
 
@@ -38,10 +38,10 @@ class Loop:
         dataplane: Dataplane,
         replay: Replay,
         listener: socket.socket,
-        facts: FactsWatch | None = None,
+        news: RunWatch | None = None,
     ) -> None:
         self._service = service
-        self._facts = facts
+        self._news = news
         self._dataplane = dataplane
         self._replay = replay
         self._listener = listener
@@ -53,8 +53,8 @@ class Loop:
         self._next_tick_s = 0.0
         self._has_worked = True
         self._epoll.register(dataplane.fileno(), select.EPOLLIN)
-        if facts is not None:
-            self.watch(facts.fileno())
+        if news is not None and (descriptor := news.fileno()) is not None:
+            self.watch(descriptor)
 
     def watch(self, descriptor: int) -> None:
         """Also wake up when this descriptor is readable (the signal wake-up socket)."""
@@ -102,9 +102,8 @@ class Loop:
         for descriptor, mask in events:
             if descriptor == listener:
                 self._accept()
-            elif self._facts is not None and descriptor == self._facts.fileno():
-                if self._facts.take():
-                    self._service.refresh()
+            elif self._news is not None and descriptor == self._news.fileno():
+                self._hear()
             elif descriptor in self._connections:
                 self._progress(self._connections[descriptor], mask)
         if events:
@@ -117,6 +116,11 @@ class Loop:
         self._service.repair()
         self._service.flush()
 
+    def _hear(self) -> None:
+        """Take note of what the agent or a shim has put down by now."""
+        if self._news is not None and self._news.look():
+            self._service.refresh()
+
     def _rest(self) -> None:
         """Do what nobody waits for: a burst's log lines cost as much as two of its ADDs."""
         self._service.rest()
@@ -128,6 +132,8 @@ class Loop:
     def _tick(self, now_s: float) -> None:
         self._has_worked = True
         self._next_tick_s = now_s + (_BUSY_TICK_S if self._connections else TICK_S)
+        if self._news is not None:
+            self._news.doubt()
         self._service.refresh()
         self._service.sweep()
         self._replay.remove_abandoned()
@@ -160,7 +166,6 @@ class Loop:
                     # Out of descriptors or memory: the callers keep waiting in the backlog.
                     log.error("cannot accept", extra={"errno": error.errno})
                     return
-                accepted.setblocking(False)
                 if not is_root(accepted):
                     log.warning("connection refused", extra={"reason": "not root"})
                     accepted.close()
@@ -198,7 +203,10 @@ class Loop:
             self._close(connection)
 
     def _ask(self, connection: Connection, request: Request) -> None:
-        if request.variables.get("CNI_COMMAND") == "ADD":
+        command = request.variables.get("CNI_COMMAND")
+        if command != "DEL":
+            self._hear()
+        if command == "ADD":
             # A DEL that was spooled before this ADD must not meet what the ADD makes.
             self._replay.run()
         self._service.handle(request, connection)

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -25,10 +25,17 @@ _ABANDONED_S: Final = 120
 class Spool:
     """The spool directory."""
 
-    def __init__(self, directory: Path) -> None:
-        """Create the directory, 0700, if it is not there."""
+    def __init__(
+        self, directory: Path, may_have_changed: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Create the directory, 0700, if it is not there.
+
+        ``may_have_changed`` since it was last asked: else one that was empty is not read.
+        """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = directory
+        self._may_have_changed = may_have_changed
+        self._was_empty = False
         self._stuck: set[str] = set()
 
     def pending(self) -> Iterator[tuple[str, Request]]:
@@ -36,7 +43,11 @@ class Spool:
 
         What no shim wrote is removed and logged: it would be there for ever.
         """
-        for name in self._names():
+        if not self._may_have_changed() and self._was_empty:
+            return
+        names = self._names()
+        self._was_empty = not names
+        for name in names:
             try:
                 yield name, parse_request(self._read(name))
             except FileNotFoundError:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from cni.spec.errors import InvalidEnvironmentError
@@ -67,9 +68,10 @@ def parse_environment(variables: Mapping[str, str]) -> Environment:
             (("CNI_COMMAND", f"is unknown: {command_name[:32]!r}"),)
         ) from None
     required = _REQUIRED[command]
-    problems: list[tuple[str, str]] = [
-        (name, "is missing") for name in required if not variables.get(name)
-    ]
+    problems: list[tuple[str, str]] = []
+    for name in required:
+        if not variables.get(name):
+            problems.append((name, "is missing"))
     container_id = variables.get("CNI_CONTAINERID", "")
     if container_id and "CNI_CONTAINERID" in required and not IDENTIFIER.fullmatch(container_id):
         problems.append(("CNI_CONTAINERID", f"has characters not allowed: {container_id[:64]!r}"))
@@ -88,6 +90,7 @@ def parse_environment(variables: Mapping[str, str]) -> Environment:
     )
 
 
+@lru_cache(maxsize=16)
 def _ifname_problem(ifname: str) -> str | None:
     """Return why the kernel or the specification refuses the name (net/core/dev.c)."""
     try:
@@ -107,6 +110,8 @@ def _ifname_problem(ifname: str) -> str | None:
 def _parse_args(text: str, problems: list[tuple[str, str]]) -> Mapping[str, str]:
     """Split ``K=V;K=V``. Unknown keys are kept: the runtime's labels are for logs."""
     pairs: dict[str, str] = {}
+    if not text:
+        return pairs
     for item in filter(None, text.split(";")):
         key, equals, value = item.partition("=")
         if not equals or not key:

@@ -25,6 +25,9 @@ _MAC: Final = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
 _GROUP_BIT: Final = 0x01
 """IEEE 802 section 8.2.2: a group address is nobody's own."""
 
+ASKING_ARGS: Final = frozenset(("IP", "MAC"))
+"""The items of CNI_ARGS that ask for something."""
+
 _OTHERS: Final = {
     "portMappings": "declare it on the portmap plugin behind podroute",
     "bandwidth": "declare it on the bandwidth plugin behind podroute",

@@ -13,11 +13,11 @@ the kernel keeps the timeout (Python's own would poll before each call), and one
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import socket
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Self
 
 from router.kernel.errors import DumpInterruptedError, KernelError
@@ -28,41 +28,23 @@ from router.kernel.message import (
     NLM_F_DUMP_INTR,
     NLMSG_DONE,
     NLMSG_ERROR,
-    attributes,
-    get_text,
     messages,
 )
+from router.kernel.netlink_socket import open_brief, open_lasting
+from router.kernel.refusal import Failure, extended_ack, translate
 from router.kernel.runs import Run, datagrams
-
-SOL_NETLINK: Final = 270
-NETLINK_CAP_ACK: Final = 10
-NETLINK_EXT_ACK: Final = 11
-NETLINK_GET_STRICT_CHK: Final = 12
-SO_RCVBUFFORCE: Final = 33
+from router.kernel.stencil import Batch
 
 _BATCH_BYTES: Final = 64 * 1024
 _RECEIVE_BYTES: Final = 64 * 1024
 """A dump's datagrams have at most 32 KiB, or one larger object (netlink_dump in af_netlink.c)."""
 _BRIEF_RECEIVE_BYTES: Final = 8 * 1024
-_RECEIVE_BUFFER_BYTES: Final = 8 * 1024 * 1024
 _DUMP_ATTEMPTS: Final = 8
-_NLMSGERR_ATTR_MSG: Final = 1
-_NLM_F_ACK_TLVS: Final = 0x200
 _U16: Final = struct.Struct("=H")
 _U32: Final = struct.Struct("=I")
 _I32: Final = struct.Struct("=i")
-_TIMEVAL: Final = struct.Struct("@ll")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """One message of a batch that the kernel refused."""
-
-    index: int
-    """Position in the batch."""
-    errno: int
-    detail: str
-    """The kernel's extended acknowledgement, or ''."""
+_ACKNOWLEDGEMENT: Final = struct.Struct("=IHHIIi")
+"""struct nlmsghdr, nlmsgerr.error."""
 
 
 class Channel:
@@ -77,46 +59,18 @@ class Channel:
     ) -> None:
         """Open the socket. Raises KernelError.
 
-        ``brief`` is for one that lives for a few small messages and lists nothing: it spares the
-        options and the memory that dumps and large batches need.
+        ``brief`` is for one that lives for a few small messages and lists little: it spares the
+        options and the memory that dumps and large batches need. The kernel answers while it
+        is asked, so that what is not there then will not come.
         """
-        try:
-            self._socket = socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol
-            )
-            for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK):
-                self._socket.setsockopt(SOL_NETLINK, option, 1)
-            if not brief:
-                self._check_strictly()
-                self._grow_receive_buffer()
-                self._socket.bind((0, 0))
-            # A kernel that never answers must not hang a daemon for ever.
-            whole_s = int(timeout_s)
-            timeout = _TIMEVAL.pack(whole_s, int((timeout_s - whole_s) * 1e6))
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
-        except OSError as error:
-            raise KernelError(error.errno or errno.EIO, "open a netlink socket") from error
+        self._socket = open_brief(protocol) if brief else open_lasting(protocol, timeout_s)
         self._sequence = 0
+        self._receive_flags = socket.MSG_DONTWAIT if brief else 0
         self._buffer = bytearray(_BRIEF_RECEIVE_BYTES if brief else _RECEIVE_BYTES)
         self._view = memoryview(self._buffer)
 
-    def _check_strictly(self) -> None:
-        try:
-            self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
-        except OSError as error:
-            # Before 4.20, or a sandbox: dumps are not filtered, so whoever reads one looks.
-            if error.errno != errno.ENOPROTOOPT:
-                raise
-
-    def _grow_receive_buffer(self) -> None:
-        # A batch that fails as a whole answers with one error per message.
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
-        except PermissionError:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-
     def _receive(self) -> bytes:
-        size = self._socket.recv_into(self._buffer)
+        size = self._socket.recv_into(self._buffer, 0, self._receive_flags)
         return bytes(self._view[:size])
 
     def __enter__(self) -> Self:
@@ -176,6 +130,50 @@ class Channel:
             # The kernel answers a batch it cannot begin, or commit, at its first message.
             raise KernelError(failures[0].errno, what, failures[0].detail)
 
+    def send(self, batch: Batch, what: str) -> list[Failure]:
+        """Send a batch that is packed and numbered already; return the failures, in order.
+
+        Raises KernelError as `batch` does.
+        """
+        try:
+            self._socket.sendto(batch.packed, (0, 0))
+            failures = self._failures(1, batch.last, batch.transaction)
+        except OSError as error:
+            self._drain()
+            raise translate(error, what) from error
+        if failures:
+            self._drain()
+        return failures
+
+    def ask(self, batch: Batch, what: str) -> list[tuple[int, bytes]]:
+        """Return (type, payload) of the one object that each request of a batch asks for.
+
+        Nothing else is waited for, so that none may be acknowledged. Raises KernelError for the
+        first refusal.
+        """
+        listed: list[tuple[int, bytes]] = []
+        try:
+            self._socket.sendto(batch.packed, (0, 0))
+            while len(listed) < batch.last:
+                for kind, flags, _, payload in messages(self._receive()):
+                    if kind == NLMSG_ERROR:
+                        code = -_I32.unpack_from(payload)[0]
+                        self._drain()
+                        raise KernelError(code, what, extended_ack(flags, payload))
+                    listed.append((kind, payload))
+        except OSError as error:
+            self._drain()
+            raise translate(error, what) from error
+        return listed
+
+    def _drain(self) -> None:
+        """Forget what has been answered: the next batch is numbered from 1 again."""
+        for _ in range(2):
+            # It ends with EAGAIN, or with an ENOBUFS that is told once.
+            with contextlib.suppress(OSError):
+                while self._socket.recv_into(self._buffer, 0, socket.MSG_DONTWAIT):
+                    pass
+
     def _send_chunk(
         self, requests: Sequence[bytes], what: str, trailer: bytes = b""
     ) -> list[Failure]:
@@ -206,27 +204,34 @@ class Channel:
         last = self._sequence
         at = len(chunk) - last_size + HEADER_FLAGS_OFFSET
         _U16.pack_into(chunk, at, _U16.unpack_from(chunk, at)[0] | NLM_F_ACK)
-        failures: list[Failure] = []
         try:
             self._socket.sendto(chunk + trailer, (0, 0))
-            done = False
-            while not done:
-                for kind, flags, sequence, payload in messages(self._receive()):
-                    if kind != NLMSG_ERROR or not first <= sequence <= last:
-                        continue
-                    code = -_I32.unpack_from(payload)[0]
-                    done = done or sequence == last or (bool(trailer) and sequence == first)
-                    if code:
-                        failures.append(
-                            Failure(
-                                index=sequence - first,
-                                errno=code,
-                                detail=_extended_ack(flags, payload),
-                            )
-                        )
+            return self._failures(first, last, bool(trailer))
         except OSError as error:
-            raise _translate(error, what) from error
-        return failures
+            raise translate(error, what) from error
+
+    def _failures(self, first: int, last: int, transaction: bool) -> list[Failure]:
+        """Receive the answers to messages of these numbers; return the refusals, in order."""
+        size = self._socket.recv_into(self._buffer, 0, self._receive_flags)
+        if size >= _ACKNOWLEDGEMENT.size:
+            # Nearly always there is nothing but this.
+            _, kind, _, sequence, _, code = _ACKNOWLEDGEMENT.unpack_from(self._buffer)
+            if kind == NLMSG_ERROR and sequence == last and not code:
+                return []
+        failures: list[Failure] = []
+        datagram = bytes(self._view[:size])
+        while True:
+            done = False
+            for kind, flags, sequence, payload in messages(datagram):
+                if kind != NLMSG_ERROR or not first <= sequence <= last:
+                    continue
+                done = done or sequence == last or (transaction and sequence == first)
+                if code := -_I32.unpack_from(payload)[0]:
+                    detail = extended_ack(flags, payload)
+                    failures.append(Failure(index=sequence - first, errno=code, detail=detail))
+            if done:
+                return failures
+            datagram = self._receive()
 
     def dump(self, request: bytes, what: str) -> list[tuple[int, bytes]]:
         """Return (type, payload) of every object a dump request lists.
@@ -271,28 +276,10 @@ class Channel:
                         continue
                     code = -_I32.unpack_from(payload)[0] if len(payload) >= 4 else 0
                     if code:
-                        raise KernelError(code, what, _extended_ack(flags, payload))
+                        raise KernelError(code, what, extended_ack(flags, payload))
                     if sequence == last:
                         return listed, bool(seen_flags & NLM_F_DUMP_INTR)
         except KernelError:
             raise
         except OSError as error:
-            raise _translate(error, what) from error
-
-
-def _translate(error: OSError, what: str) -> KernelError:
-    """Return the KernelError for a failed socket call."""
-    if isinstance(error, BlockingIOError):  # SO_RCVTIMEO
-        return KernelError(errno.ETIMEDOUT, what)
-    return KernelError(error.errno or errno.EIO, what)
-
-
-def _extended_ack(flags: int, payload: bytes) -> str:
-    """Return NLMSGERR_ATTR_MSG; with NETLINK_CAP_ACK it follows errno and the bare header."""
-    if not flags & _NLM_F_ACK_TLVS or len(payload) <= 20:
-        return ""
-    try:
-        found = attributes(payload, 20).get(_NLMSGERR_ATTR_MSG, b"")
-    except ValueError:
-        return ""
-    return get_text(found)
+            raise translate(error, what) from error

@@ -140,8 +140,13 @@ class PodLinks:
         Raises InvalidEnvironmentError or SandboxIsHostError for a descriptor that is no sandbox,
         InterfaceExistsError when the pod has the name already, DataplaneError for anything else.
         """
-        self._sandboxes.check(sandbox)
-        created = self._creator.create(plan, sandbox)
+        self._sandboxes.refuse_home(sandbox)
+        try:
+            created = self._creator.create(plan, sandbox)
+        except DataplaneError:
+            # The kernel refuses a descriptor of another kind (get_net_ns_by_fd); we can say why.
+            self._sandboxes.check(sandbox)
+            raise
         self._live.add(created.index)
         self._fresh.add(created.index)
         return created

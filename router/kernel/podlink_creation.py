@@ -19,14 +19,16 @@ from cni.attachment.plan import (
     RemoveMulticastRoute,
 )
 from cni.server.dataplane import Created
-from cni.spec.errors import DataplaneError, InterfaceExistsError
+from cni.spec.errors import CniError, DataplaneError, InterfaceExistsError
 from router.kernel import podlink_listing as listing
 from router.kernel import podlink_wire as wire
-from router.kernel.channel import Channel, Failure
+from router.kernel.channel import Channel
 from router.kernel.errors import KernelError
 from router.kernel.podlink_beside import add_beside
 from router.kernel.podlink_filter import FilterUnavailableError, SourceFilter
 from router.kernel.podlink_sandbox import Sandboxes
+from router.kernel.podlink_stencil import Messages
+from router.kernel.refusal import Failure
 
 _SETTLE_S: Final = 1.0
 _FIRST_PAUSE_S: Final = 0.00005
@@ -58,43 +60,50 @@ class Creator:
 
         Raises InterfaceExistsError when the pod has the name already, else DataplaneError.
         """
-        index = self._create_link(plan, sandbox)
+        messages = Messages(plan, sandbox)
+        index = self._create_link(plan, messages)
         with contextlib.ExitStack() as undo:
             undo.callback(self._remove_now, index)
             try:
                 # Before the link works: a pod never has a moment to send from what is not its own.
                 self._filter.admit(index, plan.sources)
                 with self._sandboxes.open_channel(sandbox, brief=True) as pod:
-                    beside = self._apply_sandbox(pod, plan, index, sandbox)
-                    self._apply_host(plan.host, index)
-                    self._settle(pod, plan, index)
+                    beside = self._apply_sandbox(pod, plan, messages, index, sandbox)
+                    self._apply_host(plan, messages, index)
+                    self._settle(pod, messages)
             except (KernelError, FilterUnavailableError) as error:
                 raise DataplaneError(str(error)) from error
             undo.pop_all()
         return Created(index=index, beside=beside)
 
-    def _create_link(self, plan: PodLinkPlan, sandbox: int) -> int:
+    def _create_link(self, plan: PodLinkPlan, messages: Messages) -> int:
         """Create both ends and return their index, the same on either side.
 
         Sent alone: what is batched behind a failed creation would still run, on whatever has that
         index. Choosing the number saves asking for it; the kernel says EBUSY where it is taken.
         """
-        what = plan.create.describe()
         for _ in range(_INDEX_ATTEMPTS):
             self._last_index = self._last_index % _MAX_INDEX + 1
-            request = wire.create(plan.create, self._last_index, sandbox)
             try:
-                self._channel.request(request, what)
+                failures = self._channel.send(messages.creation(self._last_index), "create a link")
             except KernelError as error:
-                if error.errno == errno.EBUSY:
-                    continue
-                if error.errno != errno.EEXIST:
-                    raise DataplaneError(str(error)) from error
-                if self._link_exists(plan.create.host_name):
-                    raise DataplaneError(f"the node has a link {plan.create.host_name}") from error
-                raise InterfaceExistsError(f"the sandbox has {plan.create.pod_name}") from error
-            return self._last_index
-        raise DataplaneError(f"{what}: no free link index after {self._last_index}")
+                raise DataplaneError(str(error)) from error
+            if not failures:
+                return self._last_index
+            if failures[0].errno != errno.EBUSY:
+                raise self._not_created(plan, failures[0])
+        raise DataplaneError(
+            f"{plan.create.describe()}: no free link index after {self._last_index}"
+        )
+
+    def _not_created(self, plan: PodLinkPlan, failure: Failure) -> CniError:
+        """Return the error for the runtime: whose link is in the way, or what else is wrong."""
+        if failure.errno != errno.EEXIST:
+            what = plan.create.describe()
+            return DataplaneError(str(KernelError(failure.errno, what, failure.detail)))
+        if self._link_exists(plan.create.host_name):
+            return DataplaneError(f"the node has a link {plan.create.host_name}")
+        return InterfaceExistsError(f"the sandbox has {plan.create.pod_name}")
 
     def _link_exists(self, name: str) -> bool:
         try:
@@ -104,14 +113,16 @@ class Creator:
         return True
 
     def _apply_sandbox(
-        self, pod: Channel, plan: PodLinkPlan, index: int, sandbox: int
+        self, pod: Channel, plan: PodLinkPlan, messages: Messages, index: int, sandbox: int
     ) -> frozenset[int]:
         """Set up the pod's end; return the IP versions that had a default route already.
 
         IPv6 is allowed on the link first where the runtime has disabled it.
         """
+        failures = pod.send(messages.sandbox(), "set up the pod's end")
+        if not failures:
+            return frozenset()
         operations = plan.sandbox
-        failures = self._batch(pod, operations, index)
         if any(_is_ipv6_refused(failure, operations) for failure in failures):
             self._sandboxes.enable_ipv6(sandbox, plan.create.pod_name, self._proc_sys)
             operations = tuple(operations[failure.index] for failure in failures)
@@ -126,14 +137,18 @@ class Creator:
             add_beside(pod, plan, beside, index)
         return frozenset(beside)
 
-    def _apply_host(self, operations: Sequence[LinkOperation], index: int) -> None:
+    def _apply_host(self, plan: PodLinkPlan, messages: Messages, index: int) -> None:
         """Set up the node's end.
 
         A route that prefers a node address is refused while the address is tentative, or has just
         left: added without, it gets its source when the address is heard of (``Repairs``).
         """
+        failures = self._channel.send(messages.host(), "set up the node's end")
+        if not failures:
+            return
+        operations = plan.host
         without_source: list[LinkOperation] = []
-        for failure in self._batch(self._channel, operations, index):
+        for failure in failures:
             operation = operations[failure.index]
             if isinstance(operation, AddHostRoute) and failure.errno == errno.EINVAL:
                 without_source.append(replace(operation, preferred_source=None))
@@ -148,7 +163,7 @@ class Creator:
     ) -> list[Failure]:
         return channel.batch([wire.pack(operation, index) for operation in operations])
 
-    def _settle(self, pod: Channel, plan: PodLinkPlan, index: int) -> None:
+    def _settle(self, pod: Channel, messages: Messages) -> None:
         """Wait until the pod's end sends and receives.
 
         It drops what it should send until it has carrier. Reading a link makes the kernel do the
@@ -157,10 +172,11 @@ class Creator:
         route stands, which a kernel worker adds even with IFA_F_NODAD (addrconf_dad_work in
         net/ipv6/addrconf.c): nearly always while we set up the node's end, sometimes later.
         """
-        requests = _settling_requests(plan, index)
+        batch = messages.settling()
         pause_s = _FIRST_PAUSE_S
-        until_s = time.monotonic() + _SETTLE_S
-        while not _has_settled(pod.read(requests, "look at the pod's end"), len(requests)):
+        until_s = 0.0
+        while not _has_settled(pod.ask(batch, "look at the pod's end"), batch.last):
+            until_s = until_s or time.monotonic() + _SETTLE_S
             if time.monotonic() > until_s:
                 raise KernelError(errno.ETIMEDOUT, "wait for the pod's end")
             time.sleep(pause_s)
@@ -185,19 +201,6 @@ def _is_ipv6_refused(failure: Failure, operations: Sequence[LinkOperation]) -> b
         and isinstance(operation, AddAddress)
         and operation.address.version == 6
     )
-
-
-def _settling_requests(plan: PodLinkPlan, index: int) -> list[bytes]:
-    """Return what to ask the sandbox: its link, and the way to its own IPv6 addresses."""
-    own = [
-        operation.address
-        for operation in plan.sandbox
-        if isinstance(operation, AddAddress) and operation.address.version == 6
-    ]
-    if not own:
-        return [listing.get_link_at(index)]
-    # Only the last is acknowledged.
-    return [listing.get_link_at(index, flags=0), *map(listing.get_route_to, own)]
 
 
 def _has_settled(listed: Sequence[tuple[int, bytes]], wanted: int) -> bool:

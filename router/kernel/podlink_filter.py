@@ -24,6 +24,7 @@ from router.kernel.channel import Channel
 from router.kernel.errors import KernelError
 from router.kernel.nf_tables import BEGIN, END, NETLINK_NETFILTER
 from router.kernel.nf_tables_watch import drain, watch_others
+from router.kernel.podlink_stencil import admission
 
 log = logging.getLogger(__name__)
 
@@ -98,13 +99,21 @@ class SourceFilter:
         keys = _keys(index, sources)
         self._keys[index] = keys
         try:
-            self._transact([wire.add_element(*key) for key in keys], "admit a pod's addresses")
+            self._admit(index, sources)
         except KernelError as error:
             if error.errno != errno.ENOENT:
                 del self._keys[index]
                 raise
             # Somebody removed the table, or a set in it.
             self._rebuild()
+
+    def _admit(self, index: int, sources: Collection[Address] | None) -> None:
+        what = "admit a pod's addresses"
+        if sources is None:
+            self._transact([wire.add_element(*wire.open_key(index))], what)
+        elif self._channel is not None:
+            for failure in self._channel.send(admission(index, tuple(sources)), what):
+                raise KernelError(failure.errno, what, failure.detail)
 
     def missing_of(self, index: int, sources: Collection[Address] | None) -> tuple[str, ...]:
         """Return one line for each of these that the kernel does not admit."""

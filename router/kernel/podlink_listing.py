@@ -100,14 +100,14 @@ def get_link_at(index: int, *, flags: int = NLM_F_ACK) -> bytes:
     )
 
 
-def get_route_to(address: Address, *, entry: bool = False) -> bytes:
+def get_route_to(address: Address, *, entry: bool = False, flags: int = NLM_F_ACK) -> bytes:
     """Return the request for the route a packet to this address takes, acknowledged.
 
     With ``entry``, as it stands in its table.
     """
     return message(
         _RTM_GETROUTE,
-        NLM_F_ACK,
+        flags,
         _RTMSG.pack(
             *(_FAMILY[address.version], address.max_prefixlen, 0, 0, 0, 0, 0, 0),
             _RTM_F_FIB_MATCH if entry else 0,

@@ -16,8 +16,9 @@ from cni.attachment.plan import AddHostRoute, AddNeighbor, Address, LinkOperatio
 from cni.server.dataplane import Restoration
 from router.kernel import podlink_listing as listing
 from router.kernel import podlink_wire as wire
-from router.kernel.channel import Channel, Failure
+from router.kernel.channel import Channel
 from router.kernel.errors import KernelError
+from router.kernel.refusal import Failure
 
 
 def restore(host: Channel, plans: Mapping[int, PodLinkPlan]) -> Restoration:

@@ -31,11 +31,17 @@ class Sandboxes:
     def __init__(self) -> None:
         """Open the way back."""
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._home_file = _file(self._home)
         self._libc = ctypes.CDLL(None, use_errno=True)
 
     def close(self) -> None:
         """Close the way back."""
         os.close(self._home)
+
+    def refuse_home(self, sandbox: int) -> None:
+        """Raise SandboxIsHostError if the descriptor is the node's own network namespace."""
+        if _file(sandbox) == self._home_file:
+            raise SandboxIsHostError("CNI_NETNS is the node's own")
 
     def check(self, sandbox: int) -> None:
         """Raise a CniError unless the descriptor is a network namespace other than the node's."""
@@ -45,8 +51,7 @@ class Sandboxes:
             kind = 0
         if kind != _CLONE_NEWNET:
             raise InvalidEnvironmentError((("CNI_NETNS", "is not a network namespace"),))
-        if os.path.sameopenfile(sandbox, self._home):
-            raise SandboxIsHostError("CNI_NETNS is the node's own")
+        self.refuse_home(sandbox)
 
     @contextlib.contextmanager
     def entered(self, sandbox: int) -> Iterator[None]:
@@ -88,3 +93,8 @@ class Sandboxes:
     def _setns(self, namespace: int) -> None:
         if self._libc.setns(namespace, _CLONE_NEWNET) != 0:
             raise KernelError(ctypes.get_errno(), "enter a network namespace")
+
+
+def _file(descriptor: int) -> tuple[int, int]:
+    state = os.fstat(descriptor)
+    return state.st_dev, state.st_ino

@@ -20,8 +20,8 @@ from cni.attachment.plan import (
     CreateLink,
     DisableAddressGeneration,
     LinkOperation,
+    RecordAttachment,
     RemoveMulticastRoute,
-    SetAlias,
 )
 from router.kernel.message import (
     NLM_F_CREATE,
@@ -174,8 +174,9 @@ def pack(operation: LinkOperation, index: int) -> bytes:
         case BringUp():
             header = (_LINK.size, _RTM_SETLINK, NLM_F_REQUEST, 0, 0)
             return _LINK.pack(*header, 0, 0, 0, index, _IFF_UP, _IFF_UP)
-        case SetAlias(alias=alias):
-            return _set_link(index, attribute(_IFLA_IFALIAS, alias.encode()))
+        case RecordAttachment(alias=alias):
+            record = attribute(_IFLA_IFALIAS, alias.encode())
+            return _set_link(index, record, _NO_ADDRESS_GENERATION)
         case AddAddress(address=address):
             return _add_address(address, index)
         case AddNeighbor(address=address, mac=mac):

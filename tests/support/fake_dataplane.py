@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
-from cni.attachment.plan import AddHostRoute, Address, PodLinkPlan, SetAlias
+from cni.attachment.plan import AddHostRoute, Address, PodLinkPlan, RecordAttachment
 from cni.server.dataplane import (
     AddressesChanged,
     Created,
@@ -59,7 +59,7 @@ class FakeDataplane:
         if self.refuse_create is not None:
             raise self.refuse_create
         self._next_index += 1
-        alias = next(step.alias for step in plan.host if isinstance(step, SetAlias))
+        alias = next(step.alias for step in plan.host if isinstance(step, RecordAttachment))
         routes = frozenset(step.destination for step in plan.host if isinstance(step, AddHostRoute))
         self.links[self._next_index] = ObservedLink(
             index=self._next_index,

@@ -90,8 +90,8 @@ def test_the_plan_in_words() -> None:
         "sandbox: add address fd00:244:1::5",
         "sandbox: add neighbor fe80::1 at ee:ee:ee:ee:ee:ee",
         "sandbox: add default route via fe80::1",
-        "host: set addrgenmode none",
-        f"host: set alias 'podroute/1 podroute {'c' * 64} eth0 10.244.1.5 fd00:244:1::5'",
+        f"host: set addrgenmode none, alias 'podroute/1 podroute {'c' * 64} eth0"
+        " 10.244.1.5 fd00:244:1::5'",
         "host: set up",
         "host: remove the multicast route",
         "host: add neighbor 10.244.1.5 at 4a:32:e4:10:20:f9",
