@@ -1,8 +1,8 @@
 """The status page of an agent between models: `python -m tests.support.page_host [ROUTES]`.
 
 Serves at 127.0.0.1:9180 of the network namespace it runs in, and obeys lines on standard input,
-each answered by "ok": `down PEER`, `up PEER`, `finding` (before the first look), `drain`, `empty`,
-`hang SECONDS`, `nothing`.
+each answered by "ok": `down PEER`, `refuse PEER TEXT`, `up PEER`, `drain`, `empty`, `hang SECONDS`,
+`finding` (before the first look), `nothing`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network, ip_address
 from typing import Any, Final, cast
 
-from bgp.event import Change, EndOfRib, Opened, Sent, Updated
+from bgp.event import Change, Direction, EndOfRib, Notified, Opened, Sent, Updated
 from bgp.nlri import Prefix
 from bgp.path import Attributes
 from bgp.peer import PeerId
@@ -95,6 +95,9 @@ class PageHost:
         def do(_: object) -> None:
             if word == "down":
                 self.bench.step(down(rest))
+            elif word == "refuse":
+                peer, _, text = rest.partition(" ")
+                self.bench.step(_notified(peer, text), down(peer))
             elif word == "up":
                 self._up(rest, self._routes)
             elif word == "finding":
@@ -111,6 +114,12 @@ class PageHost:
                 self.hung_until = time.monotonic() + float(rest)
 
         self.control.look(do)
+
+
+def _notified(peer: str, text: str) -> Notified:
+    """Return an administrative shutdown with what the peer says about it (RFC 9003)."""
+    received = Direction.RECEIVED
+    return Notified(peer=PeerId(peer), direction=received, code=6, subcode=2, text=text)
 
 
 def _updates(name: str, routes: int) -> list[Updated]:
