@@ -14,7 +14,13 @@ from router.agent.draining import Draining
 from router.agent.shells import SpeakerShell
 from router.config.settings import AgentSettings
 from router.model.link import Links
-from router.reconcile.announce import Announcement, NextHops, announcement, next_hops
+from router.reconcile.announce import (
+    Announcement,
+    Contested,
+    NextHops,
+    announcement,
+    next_hops,
+)
 from router.reconcile.drain import kept
 
 
@@ -85,14 +91,13 @@ class Announcer:
         guards: Guards,
         links: Links | None,
         services: Set[Prefix] | None,
-        withheld: Mapping[Prefix, str],
+        contested: Contested,
         kept_down: Mapping[PeerId, Ending],
     ) -> None:
         """Make the speaker announce what works. Raises OSError or BgpError.
 
         `links` are None before the first look, `services` before the API has told of them: a
-        speaker that starts before anything works would send End-of-RIB first (RFC 4724). What is
-        `withheld` for the reason given waits.
+        speaker that starts before anything works would send End-of-RIB first (RFC 4724).
         """
         self._is_told = False
         seen = links or Links.of(())
@@ -102,7 +107,7 @@ class Announcer:
             unreachables=guards.unreachables,
             links=seen,
             services=services or frozenset(),
-            withheld=withheld,
+            contested=contested,
             extra=settings.extra_prefixes,
         )
         self.next_hops = next_hops(settings.peers, settings.node_addresses, seen)

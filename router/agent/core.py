@@ -207,7 +207,7 @@ class RouteAgent:
             guards=Guards(self.forwarding.fib.unreachables, self.rejecting.present),
             links=self.links if self._seen_links else None,
             services=self.serving.announced(now, aggregates, is_acknowledged=acknowledged),
-            withheld=self.duplicates.withheld,
+            contested=self.duplicates.contested,
             kept_down=self.holds.endings(),
         )
 

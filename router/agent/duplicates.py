@@ -7,7 +7,7 @@ others need: which CIDRs are not announced and why, which list of Nodes is wante
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from bgp.nlri import Prefix
@@ -18,6 +18,7 @@ from router.agent.cleared_file import ClearedMemory
 from router.config.settings import AgentSettings
 from router.model.link import Links
 from router.model.node import Claims
+from router.reconcile.announce import Contested
 from router.reconcile.duplicates import CONTESTED, Phase, Sight, Standing, first, look
 from router.reconcile.foreign import Foreign, around, foreign
 
@@ -136,9 +137,12 @@ class Duplicates:
         return tuple(self._standings.values())
 
     @property
-    def withheld(self) -> Mapping[Prefix, str]:
-        """Return what must not be announced now, and why."""
-        return {s.cidr: s.describe() for s in self.all if not s.is_announced}
+    def contested(self) -> Contested:
+        """Return what this changes about the announcement."""
+        return Contested(
+            withheld={s.cidr: s.describe() for s in self.all if not s.is_announced},
+            halves=frozenset(half for s in self.all for half in s.halves),
+        )
 
     @property
     def pending(self) -> frozenset[Prefix]:

@@ -20,6 +20,7 @@ AGGREGATE: Final = "announce.services.aggregate"
 def own_fields(agent: RouteAgent) -> dict[Prefix, str]:
     """Return what this node may announce, and the field of the configuration that says so."""
     fields = dict.fromkeys(agent.settings.pod_cidrs, "pod_cidrs")
+    fields |= dict.fromkeys(agent.duplicates.contested.halves, "pod_cidrs, half of a contested one")
     for address in agent.settings.node_addresses:
         fields.setdefault(Prefix.from_address(address), "node_addresses")
     fields |= dict.fromkeys(agent.settings.extra_prefixes, "prefixes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from bgp.nlri import IPV6, Prefix
 from bgp.peer import PeerId, PeerSettings
@@ -18,6 +18,18 @@ class Announcement(NamedTuple):
     waiting: tuple[tuple[Prefix, str], ...]
 
 
+class Contested(NamedTuple):
+    """What pod CIDRs that another node has, too, change about the announcement."""
+
+    withheld: Mapping[Prefix, str] = MappingProxyType({})
+    """Those that must wait, and why."""
+    halves: Set[Prefix] = frozenset()
+    """Parts of others that are announced besides."""
+
+
+UNCONTESTED: Final = Contested()
+
+
 def announcement(  # noqa: PLR0913 - all that is announced, by name
     *,
     pod_cidrs: Iterable[Prefix],
@@ -25,7 +37,7 @@ def announcement(  # noqa: PLR0913 - all that is announced, by name
     unreachables: Set[Prefix],
     links: Links,
     services: Set[Prefix] = frozenset(),
-    withheld: Mapping[Prefix, str] = MappingProxyType({}),
+    contested: Contested = UNCONTESTED,
     extra: Iterable[Prefix] = (),
 ) -> Announcement:
     """Return what works already and may be announced, canonical.
@@ -34,15 +46,16 @@ def announcement(  # noqa: PLR0913 - all that is announced, by name
     between node and ToR; a node address must stand on a link, and an extra prefix lie in the
     network of one: then the node answers for all of it, and nothing loops either. Addresses of
     Services must have no such route: the node's own clients would meet it before kube-proxy's
-    DNAT. `withheld` are pod CIDRs that must wait, and why.
+    DNAT.
     """
     networks: set[Prefix] = set(services)
     waiting: list[tuple[Prefix, str]] = []
     for cidr in pod_cidrs:
-        if cidr in withheld:
-            waiting.append((cidr, withheld[cidr]))
+        if cidr in contested.withheld:
+            waiting.append((cidr, contested.withheld[cidr]))
         elif cidr in unreachables:
             networks.add(cidr)
+            networks |= {half for half in contested.halves if cidr.covers(half)}
         else:
             waiting.append((cidr, "its unreachable route is not in the kernel yet"))
     for address in node_addresses:

@@ -4,8 +4,9 @@
 
 A CIDR that this node has not announced since boot is held until the peers have said what they
 know of it; one that is heard from elsewhere leads to one list of the Nodes. Of two Nodes that have
-it the older keeps it (creation time, then name). One that has yielded announces again when the
-other Node has it no longer. Clock readings are monotonic and given in.
+it the older keeps it (creation time, then name), and announces its halves besides so that the other
+hears it whatever path routers prefer. One that has yielded announces again when the other Node has
+it no longer. Clock readings are monotonic and given in.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from bgp.nlri import Prefix
+from bgp.nlri import BITS, Prefix
 from router.model.node import Claim, Claims
 from router.reconcile.foreign import Foreign
 
@@ -25,6 +26,9 @@ PATIENCE_S: Final = 30.0
 """How long a CIDR that we have not announced yet waits for an API that does not answer."""
 RELIST_S: Final = 300.0
 """How often the Nodes are asked for again while a CIDR is contested."""
+
+_SPARE: Final = 4
+"""Bits for addresses in the longest prefix that other nodes accept (`cluster_rule`)."""
 
 
 class Phase(StrEnum):
@@ -62,6 +66,22 @@ class Standing:
     """Number of the list of Nodes that is waited for."""
     is_asking: bool = False
     asked_at: float = 0.0
+
+    @property
+    def halves(self) -> tuple[Prefix, ...]:
+        """Return what is announced besides, while a younger node that has it does not yield.
+
+        A router passes on one path to a prefix: if the younger node's is the one, that node hears
+        nothing of ours. It hears the halves, and until it yields packets follow them. As short as
+        other nodes' import guards take.
+        """
+        cidr = self.cidr
+        rivals = any(each.prefix.length <= cidr.length for each in self.heard)
+        if self.phase is not Phase.KEPT or not rivals or BITS[cidr.family] - cidr.length <= _SPARE:
+            return ()
+        length = cidr.length + 1
+        upper = cidr.network | 1 << (BITS[cidr.family] - length)
+        return (Prefix(cidr.family, cidr.network, length), Prefix(cidr.family, upper, length))
 
     def describe(self) -> str:
         """Say it in one sentence without changing numbers; '' for clear."""

@@ -118,15 +118,24 @@ def test_the_older_goes_on_as_if_nothing_was(memory: ClearedFile) -> None:
         bench.step(
             Sent(peer=PeerId(name), announced=networks), Sent(peer=PeerId(name), end_of_rib=4)
         )
-    before = len(bench.speaker.configured)
     bench.step(*(update(name, MINE) for name in TORS), after_s=5)
     answer(bench, OLD, YOUNG)
     assert claims(bench)["state"] == "kept"
+    halves = {Prefix.parse("10.244.1.0/25"), Prefix.parse("10.244.1.128/25")}
+    assert announced(bench) == {OWN, NODE} | halves, "heard whatever path the ToRs prefer"
     assert any("node9" in r for r in view.status(bench.agent, bench.now)["reasons"])
     bench.step(*(update(name, withdrawn=(MINE,)) for name in TORS), after_s=5)
     assert claims(bench)["state"] == "clear"
-    assert len(bench.speaker.configured) == before, "the speaker was told nothing"
+    assert announced(bench) == {OWN, NODE}
+    assert all(OWN in config.networks for config in bench.speaker.configured[1:])
     assert bench.agent.verdict.is_ready
+
+
+def test_the_younger_hears_the_halves_of_the_elder(memory: ClearedFile) -> None:
+    bench = booted(memory)
+    bench.step(*(update(name, "10.244.1.0/25", "10.244.1.128/25") for name in TORS), after_s=5)
+    answer(bench, YOUNG, OLD)
+    assert announced(bench) == {NODE}
 
 
 def test_a_more_specific_inside_is_heard_too(memory: ClearedFile) -> None:

@@ -1,19 +1,16 @@
-"""One pod CIDR on two nodes: what counts as heard, who keeps it, and when it is announced."""
+"""One pod CIDR on two nodes: who keeps it, and when it is announced."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bgp.nlri import Prefix
-from bgp.path import Attributes
 from bgp.peer import PeerId
-from bgp.policy import AS_LOOP
-from bgp.rib import Rejection
 from router.model.node import Claim, Claims
 from router.reconcile.duplicates import (
     HOLD_S,
@@ -26,7 +23,7 @@ from router.reconcile.duplicates import (
     look,
     verdict,
 )
-from router.reconcile.foreign import Foreign, around, foreign
+from router.reconcile.foreign import Foreign
 
 CIDR = Prefix.parse("10.244.1.0/24")
 OTHER = Prefix.parse("10.244.2.0/24")
@@ -74,42 +71,6 @@ def test_of_all_nodes_that_have_it_exactly_one_does_not_yield(nodes: dict[str, s
     claims = [claim(name, created) for name, created in nodes.items()]
     kept = [name for name in nodes if verdict(CIDR, name, claims)[0] is Phase.KEPT]
     assert kept == [min(nodes, key=lambda name: (nodes[name], name))]
-
-
-def rejected(
-    next_hop: str, *path: int, prefix: Prefix = CIDR, reason: str = "is own pod CIDR"
-) -> tuple[Prefix, Rejection]:
-    attributes = Attributes(next_hop=ip_address(next_hop), as_path=path)
-    return prefix, Rejection(PeerId("tor1"), attributes, reason)
-
-
-@pytest.mark.parametrize(
-    ("refused", "certain"),
-    [
-        (rejected("10.0.1.2", 65101, 65202), [True]),
-        (rejected("10.0.1.2", 65101, 65100, 65101), [True]),
-        (rejected("10.0.1.2", 65101, 65201, reason=AS_LOOP), [False]),
-        (rejected("10.0.1.2", 65101, 65201), [False]),
-        (rejected("10.0.1.2", 65101, 65299), [False]),
-        (rejected("192.0.2.9"), [True]),
-        (rejected("10.0.1.3"), []),
-        (rejected("10.0.1.3", 65101), []),
-    ],
-    ids=["other AS", "a ToR's", "loop", "own AS", "local-as", "iBGP", "own hop iBGP", "own hop"],
-)
-def test_what_is_heard_from_elsewhere(
-    refused: tuple[Prefix, Rejection], certain: list[bool]
-) -> None:
-    found = foreign(
-        [refused], asns={65201, 65299}, is_ours=lambda address: str(address) == "10.0.1.3"
-    )
-    assert [each.is_certain for each in found] == certain
-
-
-def test_a_routers_aggregate_is_not_a_node_s_cidr() -> None:
-    lengths = [prefix.length for prefix in around(CIDR)]
-    assert lengths == [20, 21, 22, 23, 24]
-    assert all(prefix.covers(CIDR) for prefix in around(CIDR))
 
 
 class Life:
@@ -205,6 +166,35 @@ def test_an_older_node_goes_on_while_it_asks() -> None:
     life.see()
     assert life.phase == (Phase.CLEAR, True)
     assert life.standing.describe() == ""
+
+
+def kept(cidr: str, heard: str) -> Standing:
+    theirs = Foreign(Prefix.parse(heard), PeerId("tor1"), 65202, True)
+    return Standing(
+        cidr=Prefix.parse(cidr),
+        phase=Phase.KEPT,
+        since=0.0,
+        is_announced=True,
+        heard=frozenset({theirs}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("cidr", "heard", "halves"),
+    [
+        ("10.244.1.0/24", "10.244.1.0/24", ["10.244.1.0/25", "10.244.1.128/25"]),
+        ("10.244.1.0/24", "10.244.0.0/23", ["10.244.1.0/25", "10.244.1.128/25"]),
+        ("10.244.1.0/24", "10.244.1.0/25", []),
+        ("10.244.1.16/28", "10.244.1.16/28", []),
+        ("fd00:244:1::/64", "fd00:244:1::/64", ["fd00:244:1::/65", "fd00:244:1:0:8000::/65"]),
+    ],
+)
+def test_the_elder_is_heard_by_its_halves(cidr: str, heard: str, halves: list[str]) -> None:
+    standing = kept(cidr, heard)
+    assert [str(half) for half in standing.halves] == halves
+    assert all(standing.cidr.covers(half) for half in standing.halves)
+    assert replace(standing, phase=Phase.UNCLAIMED).halves == ()
+    assert replace(standing, heard=frozenset()).halves == ()
 
 
 def test_a_rogue_announcer_is_named_and_takes_nothing_from_us() -> None:
