@@ -140,7 +140,9 @@ class Duplicates:
     def contested(self) -> Contested:
         """Return what this changes about the announcement."""
         return Contested(
-            withheld={s.cidr: s.describe() for s in self.all if not s.is_announced},
+            withheld={
+                s.cidr: "" if s.is_alone else s.describe() for s in self.all if not s.is_announced
+            },
             halves=frozenset(half for s in self.all for half in s.halves),
         )
 

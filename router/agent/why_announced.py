@@ -61,7 +61,8 @@ def _why_nobody(agent: RouteAgent, prefix: Prefix, field: str) -> str:
         return "the agent stops and withdraws everything"
     if prefix in agent.announcer.networks:
         return ""
-    for waiting, reason in agent.announcer.current.waiting:
+    held = ((s.cidr, s.describe()) for s in agent.duplicates.all if not s.is_announced)
+    for waiting, reason in (*agent.announcer.current.waiting, *held):
         if waiting == prefix:
             return reason
     of_services = [d.why_not for d in agent.serving.decisions if d.address == prefix and d.why_not]

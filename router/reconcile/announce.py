@@ -22,7 +22,7 @@ class Contested(NamedTuple):
     """What pod CIDRs that another node has, too, change about the announcement."""
 
     withheld: Mapping[Prefix, str] = MappingProxyType({})
-    """Those that must wait, and why."""
+    """Those that must wait, and why; '' if that is no matter by itself."""
     halves: Set[Prefix] = frozenset()
     """Parts of others that are announced besides."""
 
@@ -51,8 +51,8 @@ def announcement(  # noqa: PLR0913 - all that is announced, by name
     networks: set[Prefix] = set(services)
     waiting: list[tuple[Prefix, str]] = []
     for cidr in pod_cidrs:
-        if cidr in contested.withheld:
-            waiting.append((cidr, contested.withheld[cidr]))
+        if (reason := contested.withheld.get(cidr)) is not None:
+            waiting += [(cidr, reason)] if reason else []
         elif cidr in unreachables:
             networks.add(cidr)
             networks |= {half for half in contested.halves if cidr.covers(half)}

@@ -59,6 +59,8 @@ class Standing:
     since: float
     is_announced: bool
     """May be announced."""
+    is_alone: bool = False
+    """Held, and no session carries its family: nobody could be told of it anyway."""
     heard: frozenset[Foreign] = frozenset()
     other: str = ""
     """The other Node; '' if there is none."""
@@ -86,6 +88,8 @@ class Standing:
     def describe(self) -> str:
         """Say it in one sentence without changing numbers; '' for clear."""
         text = _SENTENCES[self.phase].format(other=self.other or "another Node")
+        if self.is_alone:
+            text = f"no session carries IPv{self.cidr.family}"
         if self.phase is Phase.UNCLAIMED and self.other:
             text = f"the API gives it to Node {self.other} and not to ours, which announces it, too"
         if not self.heard:
@@ -125,7 +129,7 @@ class Sight:
 def first(cidr: Prefix, now: float, *, is_known: bool) -> Standing:
     """Return how a CIDR begins; `is_known`: it was announced since boot, and not yielded."""
     phase = Phase.CLEAR if is_known else Phase.HELD
-    return Standing(cidr=cidr, phase=phase, since=now, is_announced=is_known)
+    return Standing(cidr=cidr, phase=phase, since=now, is_announced=is_known, is_alone=not is_known)
 
 
 def look(standing: Standing, sight: Sight, now: float) -> Standing:
@@ -154,7 +158,8 @@ def _held(standing: Standing, heard: frozenset[Foreign], sight: Sight, now: floa
     if not sight.has_api:
         return _enter(standing, Phase.CLEAR, now, is_announced=True)
     if not sight.is_up:
-        return replace(standing, since=now)
+        return replace(standing, since=now, is_alone=True)
+    standing = replace(standing, is_alone=False)
     if not sight.is_settled and now < standing.since + HOLD_S:
         return standing
     if heard:

@@ -68,6 +68,32 @@ def test_a_boot_announces_its_cidr_with_the_last_end_of_rib(memory: ClearedFile)
     assert memory.load() == {OWN}
 
 
+def test_without_a_session_of_its_family_a_cidr_waits_and_is_no_matter(
+    memory: ClearedFile,
+) -> None:
+    """A ToR of IPv4 only: the IPv6 CIDR is nobody's business, and the node is ready."""
+    config = CONFIG.replace(f"[{MINE}]", f"[{MINE}, 'fd00:244:1::/64']")
+    config = config.replace("[10.244.0.0/16]", "[10.244.0.0/16, 'fd00:244::/32']")
+    bench = Bench(cluster=True, cleared=memory, config=config)
+    bench.step()
+    assert bench.agent.verdict.reason.value == "PodrouteTooFewSessions", (
+        "the cause, not what follows"
+    )
+    bench.establish(*TORS)
+    bench.step(*map(end_of_rib, TORS))
+    networks = bench.speaker.configured[-1].networks
+    assert set(networks) == {OWN, NODE}
+    for name in TORS:
+        sent = Sent(peer=PeerId(name), announced=networks)
+        bench.step(sent, Sent(peer=PeerId(name), end_of_rib=4), after_s=10)
+    assert bench.agent.verdict.is_ready
+    assert bench.published[-1].ready
+    shown = view.status(bench.agent, bench.now)
+    assert shown["reasons"] == []
+    assert [each["state"] for each in shown["pod_cidr_claims"]] == ["clear", "held"]
+    assert shown["pod_cidr_claims"][1]["text"] == "no session carries IPv6"
+
+
 def test_the_younger_stays_silent_says_why_and_takes_no_pods(memory: ClearedFile) -> None:
     bench = booted(memory, MINE)
     assert bench.agent.duplicates.asked == 1
