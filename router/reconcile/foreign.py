@@ -45,16 +45,21 @@ def foreign(
 
     `asns` are ours toward any peer. Within one AS the AS path is empty and the next hop stays
     (RFC 4456); through others our AS stands in the path, at its end if nobody replaced it. Nodes
-    that share an AS cannot be told apart by that: those paths are not certain.
+    that share an AS cannot be told apart by that, nor where a ToR replaces the nodes' AS by its own
+    (as-override): then a path ends as it begins. Those paths are not certain.
     """
     found = set()
     for prefix, (peer, attributes, reason) in refused:
         origin = _origin(attributes)
         if is_ours(attributes.next_hop):
             continue
-        certain = reason != AS_LOOP and (origin is None or origin not in asns)
+        certain = reason != AS_LOOP and not _may_be_ours(attributes.as_path, asns)
         found.add(Foreign(prefix, peer, origin, certain))
     return frozenset(found)
+
+
+def _may_be_ours(path: tuple[int, ...], asns: Set[int]) -> bool:
+    return bool(path) and (path[-1] in asns or (len(path) > 1 and path[-1] == path[0]))
 
 
 def _origin(attributes: Attributes) -> int | None:

@@ -27,7 +27,9 @@ def rejected(
     ("refused", "certain"),
     [
         (rejected("10.0.1.2", 65101, 65202), [True]),
-        (rejected("10.0.1.2", 65101, 65100, 65101), [True]),
+        (rejected("10.0.1.2", 65101), [True]),
+        (rejected("10.0.1.2", 65101, 65100, 65101), [False]),
+        (rejected("10.0.1.2", 65101, 65101), [False]),
         (rejected("10.0.1.2", 65101, 65201, reason=AS_LOOP), [False]),
         (rejected("10.0.1.2", 65101, 65201), [False]),
         (rejected("10.0.1.2", 65101, 65299), [False]),
@@ -35,7 +37,18 @@ def rejected(
         (rejected("10.0.1.3"), []),
         (rejected("10.0.1.3", 65101), []),
     ],
-    ids=["other AS", "a ToR's", "loop", "own AS", "local-as", "iBGP", "own hop iBGP", "own hop"],
+    ids=[
+        "other AS",
+        "a ToR's",
+        "as-override",
+        "as-override, one ToR",
+        "loop",
+        "own AS",
+        "local-as",
+        "iBGP",
+        "own hop iBGP",
+        "own hop",
+    ],
 )
 def test_what_is_heard_from_elsewhere(
     refused: tuple[Prefix, Rejection], certain: list[bool]
