@@ -7,7 +7,7 @@ they happened.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -134,12 +134,27 @@ class Change(NamedTuple):
     withdrawn: Sequence[Prefix] = ()
 
 
+class Series(NamedTuple):
+    """Many announcements of one family and length, each with attributes of its own.
+
+    These differ in the numbers of the AS path only, and share their `Common`.
+    """
+
+    attributes: list[Attributes]
+    announced: list[Prefix]
+
+    def each(self) -> Iterator[Change]:
+        """Give the same as changes of one prefix each."""
+        for attributes, prefix in zip(self.attributes, self.announced, strict=True):
+            yield Change(attributes, (prefix,))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Updated:
     """UPDATEs received, in their order."""
 
     peer: PeerId
-    changes: Sequence[Change]
+    changes: Sequence[Change | Series]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
+from operator import itemgetter
 from typing import Final
 
 from bgp.adjribin import Table
-from bgp.event import Change
+from bgp.event import Change, Series
 from bgp.filtering import importing
 from bgp.nlri import IPV4, IPV6, Prefix
 from bgp.path import Attributes
@@ -21,6 +22,7 @@ from bgp.policy import ImportPolicy
 
 Tables = Mapping[int, Table]
 Judge = Callable[[Prefix], str]
+_PACKED_PATH: Final = itemgetter(1)
 _MANY: Final = 16
 """Prefixes of an UPDATE from which on it pays to look at them together first."""
 Changed = dict[Prefix, None]
@@ -43,12 +45,31 @@ def withdraw(tables: Tables, withdrawn: Iterable[Prefix], changed: Changed) -> N
 
 def take(
     tables: Tables,
-    changes: Iterable[Change],
+    changes: Iterable[Change | Series],
     policy: ImportPolicy,
     settings: PeerSettings,
     changed: Changed,
 ) -> None:
     """Take in what the peer announces and withdraws."""
+    singles: list[Change] = []
+    for change in changes:
+        if not isinstance(change, Series):
+            singles.append(change)
+            continue
+        _take_each(tables, singles, policy, settings, changed)
+        singles = []
+        if not _take_series(tables, change, policy, settings, changed):
+            _take_each(tables, change.each(), policy, settings, changed)
+    _take_each(tables, singles, policy, settings, changed)
+
+
+def _take_each(
+    tables: Tables,
+    changes: Iterable[Change],
+    policy: ImportPolicy,
+    settings: PeerSettings,
+    changed: Changed,
+) -> None:
     if settings.import_filter is None:
         _take_guarded(tables, changes, policy, settings, changed)
         return
@@ -115,16 +136,43 @@ def _take_new(
     to be looked at.
     """
     table = tables[announced[0].family]
-    if table.rejected or table.stale or any(map(table.accepted.get, announced)):
-        return False
     # Octets that look like our AS, or sets: the loop has to be looked for.
     if own in attributes.packed_path or attributes.as_sets:
         return False
-    if not policy.surely_accepts(announced):
+    if not _are_new(table, announced, policy):
         return False
     table.accepted.update(zip(announced, repeat(attributes), strict=False))
     changed.update(zip(announced, repeat(None), strict=False))
     return True
+
+
+def _take_series(
+    tables: Tables,
+    series: Series,
+    policy: ImportPolicy,
+    settings: PeerSettings,
+    changed: Changed,
+) -> bool:
+    """Do the same with a series."""
+    attributes, announced = series
+    own = settings.local_asn.to_bytes(4, "big")
+    if settings.import_filter is not None or attributes[0].as_sets:
+        return False
+    # Also found across two paths; then each is looked at for nothing.
+    if own in b"".join(map(_PACKED_PATH, attributes)):
+        return False
+    table = tables[announced[0].family]
+    if not _are_new(table, announced, policy):
+        return False
+    table.accepted.update(zip(announced, attributes, strict=True))
+    changed.update(zip(announced, repeat(None), strict=False))
+    return True
+
+
+def _are_new(table: Table, announced: Sequence[Prefix], policy: ImportPolicy) -> bool:
+    if table.rejected or table.stale or any(map(table.accepted.get, announced)):
+        return False
+    return policy.surely_accepts(announced)
 
 
 def announce_filtered(

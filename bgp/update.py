@@ -28,7 +28,7 @@ from bgp.alike import (
 from bgp.attribute import DamagedError, decode, read_each
 from bgp.attribute_field import has_routes, split
 from bgp.attribute_kinds import AS_SEQUENCE, MP_REACH_NLRI, MULTIPROTOCOL
-from bgp.event import Change
+from bgp.event import Change, Series
 from bgp.multiprotocol import prefixes, reached, unreached
 from bgp.nlri import IPV4, IPAddress, Prefix
 from bgp.path import Attributes
@@ -88,7 +88,7 @@ class UpdateReader:
         self._addresses: dict[bytes, IPAddress] = {}
         self._pattern: Pattern | None = None
 
-    def read_alike(self, messages: bytes, at: int, changes: list[Change]) -> int:
+    def read_alike(self, messages: bytes, at: int, changes: list[Change | Series]) -> int:
         """Read messages that look like the last one, from the one at `at` on.
 
         Appends to `changes` and gives where it stopped.

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 
 from bgp.ends import name_of, remote_named
-from bgp.event import Change, Connected, EndOfRib, Event, Refused, SessionDown, Updated
+from bgp.event import Change, Connected, EndOfRib, Event, Refused, Series, SessionDown, Updated
 from bgp.nlri import IPAddress
 from bgp.peer import PeerId
 from bgp.speaker.events import EventError, parse
@@ -100,7 +100,7 @@ def _peer_of(frame: Frame, peers: Mapping[str, PeerId]) -> PeerId:
 
 def _read_messages(messages: bytes, peer: PeerId, session: _Session) -> list[Event]:
     events: list[Event] = []
-    changes: list[Change] = []
+    changes: list[Change | Series] = []
     read, negotiated = session.reader.read, session.negotiated
     read_alike = session.reader.read_alike
     at, end, damages = 0, len(messages), 0
@@ -131,5 +131,5 @@ def _read_messages(messages: bytes, peer: PeerId, session: _Session) -> list[Eve
     return [*events, *_told(peer, changes)]
 
 
-def _told(peer: PeerId, changes: list[Change]) -> list[Event]:
+def _told(peer: PeerId, changes: list[Change | Series]) -> list[Event]:
     return [Updated(peer=peer, changes=changes)] if changes else []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bgp.accept_rule import AcceptRule
 from bgp.decision import RELAXED, Selection
-from bgp.event import Change, Updated
+from bgp.event import Change, Series, Updated
 from bgp.nlri import Prefix
 from bgp.path import Attributes, Standing
 from bgp.peer import PeerId
@@ -96,8 +96,22 @@ alike = st.builds(
 )
 given_attributes = st.one_of(alone, st.sampled_from(shared), alike)
 changes = st.builds(Change, given_attributes, same_again | batches, st.just(()))
+series = st.builds(
+    lambda one, asns, batch: Series(
+        [
+            one.with_packed_path(asns[i % len(asns)].to_bytes(4, "big") * one.path_length)
+            for i in range(len(batch))
+        ],
+        batch,
+    ),
+    st.sampled_from(shared[:2]),
+    st.lists(st.sampled_from([65400, 65401, 65402, 65201]), min_size=1, max_size=3),
+    same_again | st.lists(st.sampled_from(MANY), min_size=1, max_size=40),
+)
 withdrawals = st.builds(lambda gone: Change(None, (), gone), batches)
-updates = st.lists(st.tuples(st.sampled_from(list(BASE)), changes | withdrawals), max_size=8)
+updates = st.lists(
+    st.tuples(st.sampled_from(list(BASE)), changes | series | withdrawals), max_size=8
+)
 
 
 def tables(rib: Rib) -> Any:
@@ -118,15 +132,18 @@ def tables(rib: Rib) -> Any:
 @example(USUAL, [(A, Change(LOOP, MANY, ())), (A, Change(CLEAN, MANY, ()))], RELAXED)
 @example(USUAL, [(A, Change(CLEAN, MANY, ())), (A, Change(CLEAN, MANY[:30], ()))], RELAXED)
 def test_messages_of_many_are_those_of_one_each_and_so_are_decisions(
-    policy: ImportPolicy, told: Sequence[tuple[Any, Change]], selection: Selection
+    policy: ImportPolicy, told: Sequence[tuple[Any, Change | Series]], selection: Selection
 ) -> None:
     whole, single = (Rib(policy, BASE, selection) for _ in range(2))
-    for peer, (attributes, announced, withdrawn) in told:
-        whole.apply(Updated(peer=peer, changes=[Change(attributes, announced, withdrawn)]))
-        for prefix in announced:
-            single.apply(Updated(peer=peer, changes=[Change(attributes, [prefix])]))
-        for prefix in withdrawn:
-            single.apply(Updated(peer=peer, changes=[Change(None, (), [prefix])]))
+    for peer, change in told:
+        whole.apply(Updated(peer=peer, changes=[change]))
+        for attributes, announced, withdrawn in (
+            change.each() if isinstance(change, Series) else [change]
+        ):
+            for prefix in announced:
+                single.apply(Updated(peer=peer, changes=[Change(attributes, [prefix])]))
+            for prefix in withdrawn:
+                single.apply(Updated(peer=peer, changes=[Change(None, (), [prefix])]))
     assert tables(whole) == tables(single)
     asked = [*dict.fromkeys(MANY + ODD)]
     answers = {p: found for found, group in whole.next_hops(asked) for p in group}
@@ -162,7 +179,7 @@ def test_what_is_decided_alike_is_decided_as_alone(
 
 @given(updates, st.randoms(use_true_random=False))
 def test_the_order_of_peers_messages_does_not_matter(
-    told: list[tuple[Any, Change]], chance: Any
+    told: list[tuple[Any, Change | Series]], chance: Any
 ) -> None:
     """Messages of one peer keep their order; those of different peers may mix in any way."""
     asked = [*dict.fromkeys(MANY + ODD)]

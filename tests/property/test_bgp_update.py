@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bgp.event import Change, EndOfRib, Refused, Updated
+from bgp.event import Change, EndOfRib, Refused, Series, Updated
 from bgp.nlri import BITS, Prefix
 from bgp.speaker.launcher.frame import FAMILY_FLAGS, FOUR_OCTET_ASNS
 from bgp.speaker.reader import Reader
@@ -102,7 +102,52 @@ alike_bodies = st.builds(
 other_bodies = st.sampled_from([withdrawal([Prefix(4, 10 << 24, 8)]), b"\0\0\0\0", b"\0\0\0\1\0"])
 
 
-@given(st.lists(st.one_of(alike_bodies, alike_bodies, alike_bodies, other_bodies), max_size=30))
+few = st.lists(st.one_of(alike_bodies, alike_bodies, alike_bodies, other_bodies), max_size=30)
+
+
+def many(length: int, paths: list[list[int]], count: int) -> list[bytes]:
+    """Return messages that look alike, enough to be read together."""
+    step = 1 << (32 - length)
+    bodies = [
+        announcement([Prefix(4, i * step, length)], "10.0.1.2", *paths[i % len(paths)])
+        for i in range(count)
+    ]
+    # Bits behind the length mean nothing.
+    return [body[:-1] + bytes((body[-1] | (1 if length % 8 else 0),)) for body in bodies]
+
+
+series = st.builds(
+    many,
+    st.sampled_from([24, 24, 17, 32, 9]),
+    st.integers(1, 2).flatmap(
+        lambda size: st.lists(
+            st.lists(ALIKE_ASNS, min_size=size, max_size=size), min_size=1, max_size=3
+        )
+    ),
+    st.sampled_from([3, 15, 17, 18, 40, 90]),
+)
+# What lies between: another message, or a length, a next hop, an octet that is not alike.
+runs = st.lists(st.one_of(series, series, few), min_size=1, max_size=4).map(
+    lambda parts: [body for part in parts for body in part]
+)
+
+
+@st.composite
+def disturbed(draw: st.DrawFn) -> list[bytes]:
+    """Runs of messages, of which a few differ in one octet."""
+    bodies = draw(runs)
+    for _ in range(draw(st.integers(0, 3)) if bodies else 0):
+        number = draw(st.integers(0, len(bodies) - 1))
+        body = bytearray(bodies[number])
+        body[draw(st.integers(0, len(body) - 1))] ^= 1 << draw(st.integers(0, 7))
+        bodies[number] = bytes(body)
+    return bodies
+
+
+@settings(max_examples=300)
+@given(st.one_of(few, disturbed(), disturbed()))
+@example(many(17, [[65101], [65102]], 40))
+@example(many(24, [[65101], [0]], 40))
 def test_messages_that_look_alike_are_read_as_each_alone(bodies: list[bytes]) -> None:
     expected: list[object] = []
     for body in bodies:
@@ -118,7 +163,8 @@ def test_messages_that_look_alike_are_read_as_each_alone(bodies: list[bytes]) ->
     found: list[object] = []
     for event in Reader().read(Frame("10.0.1.2", flags, messages), {}):
         if isinstance(event, Updated):
-            found += event.changes
+            for change in event.changes:
+                found += change.each() if isinstance(change, Series) else [change]
         elif isinstance(event, Refused):
             found.append(event.subcode)
         else:

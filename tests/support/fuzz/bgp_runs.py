@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 
-from bgp.event import EndOfRib, Event, Refused, Updated
+from bgp.event import Change, EndOfRib, Event, Refused, Updated
 from bgp.nlri import BITS, Prefix
 from bgp.path import Attributes
 from bgp.peer import PeerId
@@ -114,6 +114,7 @@ def load_line() -> Callable[[bytes], object]:
             hash(type(event))
             if isinstance(event, Updated):
                 for change in event.changes:
+                    assert isinstance(change, Change)  # a series is made of raw messages only
                     both = set(change.announced) & set(change.withdrawn)
                     require(not both, "a prefix comes and goes")
         return tuple(type(event).__name__ for event in events)
