@@ -28,7 +28,8 @@ class Overview:
     addresses that are in no pod CIDR of the node any more. ``unrouted``: (link, address) of pods
     whose host route is missing. ``swept``: attachments and leases removed since the start because
     their sandbox was gone without a DEL. ``calls``: see ``cni.server.meter``.
-    ``lacking``: capabilities that the server needs and has not. None: not known.
+    ``lacking``: capabilities that the server needs and has not. ``filter_problem``: why pods cannot
+    be held to their addresses on this node; "" if they can. None: not known.
     """
 
     attachments: tuple[Attachment, ...]
@@ -42,6 +43,7 @@ class Overview:
     swept: int | None = None
     calls: Sequence[Mapping[str, Any]] | None = None
     lacking: Sequence[str] | None = None
+    filter_problem: str | None = None
 
     def render(self) -> bytes:
         """Render one JSON object; pods in the order of their addresses."""
@@ -63,6 +65,7 @@ class Overview:
             "swept": self.swept,
             "calls": self.calls,
             "lacking": None if self.lacking is None else list(self.lacking),
+            "filter_problem": self.filter_problem,
         }
         return json.dumps(body).encode()
 

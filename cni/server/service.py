@@ -219,5 +219,6 @@ class Service:
             swept=self._swept,
             calls=self._meter.as_json(),
             lacking=self._lacking,
+            filter_problem=self._dataplane.filter_problem(),
         )
         caller.answer(0, overview.render())

@@ -92,6 +92,8 @@ def render(answer: Json, now: float, *, is_wide: bool = False) -> str:
             f"{answer['restore_failures']} times since start the kernel refused to restore one;"
             " the log says why"
         )
+    if answer.get("filter_problem"):
+        lines.append(answer["filter_problem"])
     return "\n".join(lines)
 
 

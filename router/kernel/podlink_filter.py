@@ -40,7 +40,8 @@ class FilterUnavailableError(Exception):
     def __init__(self, cause: KernelError) -> None:
         super().__init__(
             "anti-spoofing is not possible, this kernel has no nf_tables with the inet family "
-            f'({cause}); load nf_tables, or set "antiSpoofing": false in the network configuration'
+            f"({cause}); load nf_tables and restart the CNI server, or set "
+            '"antiSpoofing": false in the network configuration'
         )
 
 
@@ -57,7 +58,11 @@ class SourceFilter:
             self._channel = Channel(protocol=NETLINK_NETFILTER)
             self._watch = watch_others(self._channel.port_id)
         except KernelError as error:
-            self._unavailable = error
+            self._give_up(error)
+
+    def _give_up(self, error: KernelError) -> None:
+        self._unavailable = error
+        log.warning("anti-spoofing not possible", extra={"error": str(error)})
 
     def fileno(self) -> int | None:
         """Return a descriptor that polls readable when somebody else changed nf_tables, if any."""
@@ -158,7 +163,7 @@ class SourceFilter:
             )
         except KernelError as error:
             if error.errno != errno.ENOENT:
-                self._unavailable = error
+                self._give_up(error)
                 return frozenset()
         self._create()
         return frozenset()
@@ -172,8 +177,7 @@ class SourceFilter:
         except KernelError as error:
             if error.errno not in _MISSING:
                 raise
-            self._unavailable = error
-            log.warning("anti-spoofing not possible", extra={"error": str(error)})
+            self._give_up(error)
 
     def _rebuild(self) -> None:
         self._create()

@@ -83,6 +83,7 @@ def test_an_empty_node(tmp_path: Path) -> None:
         "swept": None,
         "calls": None,
         "lacking": None,
+        "filter_problem": "",
     }
     assert render(answer, 0).startswith("POD")
 
