@@ -35,10 +35,9 @@ class Duplicates:
         """Know nothing yet."""
         self._has_api = circumstances.expects_pod_cidrs
         self._memory = memory
-        known = memory.load()
-        self._trusts_all = known is None and circumstances.resumed
+        self._known = memory.load()
+        self._trusts_all = self._known is None and circumstances.resumed
         """The agent before us knew nothing of this, and announced what it had."""
-        self._known = known or frozenset()
         self._standings: dict[Prefix, Standing] = {}
         self._inside: dict[Prefix, tuple[tuple[Prefix, Rejection], ...]] = {}
         self._scan_at = 0.0
@@ -68,7 +67,7 @@ class Duplicates:
         asns = {settings.local_asn, *(peer.local_asn for peer in settings.peers)}
         self._standings = {
             cidr: self._standings.get(cidr)
-            or first(cidr, now, is_known=self._trusts_all or cidr in self._known)
+            or first(cidr, now, is_known=self._trusts_all or cidr in (self._known or ()))
             for cidr in sorted(wanted)
         }
         self._trusts_all &= not wanted
@@ -127,7 +126,8 @@ class Duplicates:
 
     def _save(self) -> None:
         kept = frozenset(c for c, standing in self._standings.items() if standing.is_announced)
-        if self._standings and kept != self._known:
+        if kept != self._known:
+            # Written although empty: no file means an agent that knew nothing of this.
             self._memory.save(kept)
             self._known = kept
 

@@ -195,6 +195,33 @@ def test_a_restarted_agent_announces_at_once_what_it_had_and_nothing_else(
     assert announced(third) == {NODE}
 
 
+@pytest.mark.parametrize("heard", [(), (MINE,)], ids=["held", "yielded"])
+def test_an_agent_that_never_announced_is_not_trusted_by_its_successor(
+    memory: ClearedFile, heard: tuple[str, ...]
+) -> None:
+    bench = Bench(cluster=True, cleared=memory)
+    bench.establish(*TORS)
+    if heard:
+        bench.step(*(update(name, *heard) for name in TORS), *map(end_of_rib, TORS))
+        answer(bench, YOUNG, OLD)
+    again = Bench(cluster=True, cleared=memory, resumed=True)
+    again.establish(*TORS)
+    assert announced(again) == {NODE}
+
+
+def test_a_cidr_that_was_gone_is_new(memory: ClearedFile) -> None:
+    bench = booted(memory)
+    bench.reconfigure(CONFIG.replace(f"pod_cidrs: [{MINE}]\n", ""))
+    bench.step()
+    assert memory.load() == frozenset()
+    bench.step(*(update(name, MINE) for name in TORS))
+    bench.reconfigure(CONFIG)
+    bench.step()
+    assert announced(bench) == {NODE}
+    answer(bench, YOUNG, OLD)
+    assert claims(bench)["state"] == "yielded"
+
+
 def test_the_first_agent_of_this_release_trusts_the_one_before(memory: ClearedFile) -> None:
     bench = Bench(cluster=True, cleared=memory, resumed=True)
     bench.establish(*TORS)
