@@ -7,8 +7,8 @@ slice to the arrival of the UPDATE. Server and peer are in this program. Then, n
 cluster on the dual-tor fabric: nodes that leave, and a pod CIDR of two Nodes
 (`kubernetes_maintenance`).
 
-Writes of BGPNodeStatus are counted by `kubernetes_status`. Of the bounds of the cluster one is
-missing: `vip_reached` with kube-proxy's three rule sets.
+Writes of BGPNodeStatus are counted by `kubernetes_status`; who reaches an address of a Service says
+`kubernetes_vips`, on that fabric, too.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from containerlab.measure.check import Check, all_ok, at_most, render_json, rend
 from containerlab.runtime.namespace import Connection, call_in
 from tests.bench.kubernetes_maintenance import check_maintenance
 from tests.bench.kubernetes_status import status_writes
+from tests.bench.kubernetes_vips import measure_vips
 from tests.support.bgp_updates_heard import Listener
 from tests.support.netns import Namespace, inner_pid, join
 
@@ -56,6 +57,7 @@ def main() -> int:
     checks = measure(changes=60 if options.quick else 400)
     if not options.quick:
         checks += check_maintenance()
+        checks += measure_vips()
     checks.append(status_writes(20.0 if options.quick else 60.0))
     sys.stdout.write(render_json(checks) if options.json else render_table(checks))
     return 0 if all_ok(checks) else 1

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from ipaddress import ip_network
 
 import pytest
 
-from containerlab.demo.fabric import CLIENT_ADDRESSES
+from containerlab.demo.fabric import CLIENT_ADDRESSES, Host
 from containerlab.demo.tor import RouteWatch
-from tests.support.services import RESTART_S, VIPS, Shop, shop
+from tests.support.datagrams import Stream
+from tests.support.kube_proxy import Mode
+from tests.support.services import PORT, RESTART_S, VIPS, Offer, Shop, shop
 from tests.support.wait import NotYetError, wait_until
 
 pytestmark = [
@@ -24,7 +27,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def web() -> Iterator[Shop]:
     with shop() as made:
-        made.make_service("Local")
+        made.make_service(Offer())
         yield made
 
 
@@ -58,32 +61,67 @@ def test_learned_from_the_node_with_the_endpoint_and_from_no_other(web: Shop) ->
     assert kernel_routes(web) == []
 
 
+@pytest.fixture
+def rules(web: Shop, request: pytest.FixtureRequest) -> Iterator[Mode]:
+    web.use_rules(request.param)
+    yield request.param
+    web.use_rules(Mode.NFTABLES)
+
+
+@pytest.mark.parametrize("rules", Mode, indirect=True)
 @pytest.mark.parametrize("family", VIPS)
-def test_moved_without_a_failure_when_the_endpoint_is_terminating(web: Shop, family: int) -> None:
+def test_nothing_is_lost_while_endpoints_are_replaced(web: Shop, rules: Mode, family: int) -> None:
+    """A rolling update there and back: a new pod is ready, the old one terminates, then it ends."""
     first, second = web.hosts
     web.set_endpoints(node1="ready")
     web.wait_announced_by(first)
-    with web.probing(family) as probe:
-        probe.wait_connections()
-        web.set_endpoints(node1="terminating", node2="ready")
-        web.wait_announced_by(second)
-        probe.wait_connections()
-    assert probe.failures == []
-    assert probe.nodes == {"node1", "node2"}
+    served = [received(host) for host in web.hosts]
+    stream = Stream(web.client, VIPS[family], PORT)
+    try:
+        for old, new in ((first, second), (second, first)):
+            web.set_endpoints(**{old.name: "ready", new.name: "ready"})
+            web.wait_announced_by(first, second)
+            web.set_endpoints(**{old.name: "terminating", new.name: "ready"})
+            web.wait_announced_by(new)
+            web.wait_kernels(new)
+            web.kill_server(old)
+            web.set_endpoints(**{new.name: "ready"})
+            web.wait_announced_by(new)
+            web.serve(old)
+        heard = stream.end()
+    finally:
+        stream.close()
+    assert heard.lost == ()
+    assert heard.sent > 500
+    assert all(received(h) - n > 100 for h, n in zip(web.hosts, served, strict=True))
+
+
+def received(host: Host) -> int:
+    """Return how many packets the node's pods were sent."""
+    shown = json.loads(host.node.run(["ip", "-j", "-s", "link", "show", "group", "28786"]).stdout)
+    # Links of other groups are empty objects.
+    return sum(link["stats64"]["tx"]["packets"] for link in shown if link)
 
 
 def test_control_an_endpoint_that_dies_first_fails(web: Shop) -> None:
     first, second = web.hosts
     web.set_endpoints(node1="ready")
     web.wait_announced_by(first)
-    with web.probing(4) as probe:
-        probe.wait_connections()
-        web.kill_server(first)
-        probe.wait_connections()
-        web.set_endpoints(node2="ready")
-        web.wait_announced_by(second)
-        probe.wait_connections()
+    stream = Stream(web.client, VIPS[4], PORT)
+    try:
+        with web.probing(4) as probe:
+            probe.wait_connections()
+            web.kill_server(first)
+            probe.wait_connections()
+            web.set_endpoints(node2="ready")
+            web.wait_announced_by(second)
+            web.wait_kernels(second)
+            probe.wait_connections()
+        heard = stream.end()
+    finally:
+        stream.close()
     web.serve(first)
+    assert heard.lost
     assert probe.failures
     assert probe.nodes == {"node1", "node2"}
 

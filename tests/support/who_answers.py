@@ -8,11 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-# Arguments: name, port. One answer per connection.
+# Arguments: name, port. One answer per connection; datagrams come back as they are.
 SERVER = """
-import socket, sys
+import socket, sys, threading
 server = socket.create_server(("::", int(sys.argv[2])), family=socket.AF_INET6, dualstack_ipv6=True,
                               backlog=128)
+datagrams = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+datagrams.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+datagrams.bind(("::", int(sys.argv[2])))
+def echo():
+    while True:
+        datagrams.sendto(*datagrams.recvfrom(2000))
+threading.Thread(target=echo, daemon=True).start()
 while True:
     connection, client = server.accept()
     try:
