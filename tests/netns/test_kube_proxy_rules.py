@@ -137,6 +137,8 @@ def test_without_endpoints_it_refuses(town: Town, proxy: KubeProxy, family: int)
     assert ask(town.client, VIP[family], 80, timeout_s=2).failure
     sync(proxy, "there", is_local=True)
     assert ask(town.client, VIP[family], 80, timeout_s=1).failure
+    # The node's own processes and pods are served from elsewhere.
+    assert {ask(place, VIP[family], 80).who for place in (town.node, town.pod)} == {"other"}
     sync(proxy, "here", is_local=True)
     assert ask(town.client, VIP[family], 80).who == "pod"
 

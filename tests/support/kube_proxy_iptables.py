@@ -37,7 +37,9 @@ class IptablesRules:
     def sync(self, ports: Sequence[ServicePort]) -> None:
         """Make the rules serve these."""
         rules = [rule for port in ports for rule in self._of(port)]
-        chains = {rule.split()[1] for rule in rules} - {*_NAT}
+        # Jumped to or added to: one for endpoints of this node may be empty.
+        named = {word for rule in rules for word in rule.split() if word.startswith("KUBE-")}
+        chains = named - {*_NAT}
         lines = [
             "*nat",
             *(f":{chain} - [0:0]" for chain in (*_NAT, *sorted(chains | self._chains))),
@@ -95,7 +97,7 @@ class IptablesRules:
         if port.everywhere:
             yield from _balance(service, port.everywhere, port)
         yield from _deliveries(port)
-        if not port.outside:
+        if not port.everywhere:
             return
         for vip in port.vips:
             yield f"-A KUBE-SERVICES {comment} {_to(port, vip)} -j {external}"

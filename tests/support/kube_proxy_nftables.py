@@ -1,4 +1,8 @@
-"""The rules of kube-proxy's nftables mode, as `nft -f` reads them (see `kube_proxy`)."""
+"""The rules of kube-proxy's nftables mode, as `nft -f` reads them (see `kube_proxy`).
+
+What is dropped for want of an endpoint on this node has a map of its own here, looked at for
+packets from outside only, as in iptables mode.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ from tests.support.service_port import Endpoint, Place, ServicePort
 _CHAINS = """
 chain filter-prerouting {{ type filter hook prerouting priority -110; }}
 chain filter-input {{ type filter hook input priority -110;
-    ct state new jump service-endpoints-check; }}
+    ct state new jump service-endpoints-check
+    ct state new jump local-endpoints-check; }}
 chain filter-forward {{ type filter hook forward priority -110;
     ct state new jump service-endpoints-check
+    ct state new jump local-endpoints-check
     ct state new jump cluster-ips-check; }}
 chain filter-output {{ type filter hook output priority -110;
     ct state new jump service-endpoints-check; }}
@@ -22,6 +28,8 @@ chain nat-output {{ type nat hook output priority -100; jump services; }}
 chain nat-postrouting {{ type nat hook postrouting priority srcnat; jump masquerading; }}
 chain services {{ {ip} daddr . meta l4proto . th dport vmap @service-ips; }}
 chain service-endpoints-check {{ {ip} daddr . meta l4proto . th dport vmap @no-endpoint-services; }}
+chain local-endpoints-check {{
+    {ip} daddr . meta l4proto . th dport vmap @no-local-endpoint-services; }}
 chain cluster-ips-check {{ {ip} daddr @cluster-ips reject; }}
 chain mark-for-masquerade {{ meta mark set meta mark | 0x4000; }}
 chain masquerading {{
@@ -54,6 +62,8 @@ class NftablesRules:
             f"map service-ips {{ {key} {_elements(each for p in ports for each in _served(p))} }}",
             f"map no-endpoint-services {{ {key}"
             f" {_elements(each for port in ports for each in _refused(port))} }}",
+            f"map no-local-endpoint-services {{ {key}"
+            f" {_elements(each for port in ports for each in _dropped(port))} }}",
             _CHAINS.format(ip=self._ip),
             *(line for port in ports for line in self._of(port)),
             "}",
@@ -78,15 +88,13 @@ class NftablesRules:
             to = f"{ip} daddr {port.cluster_ip} {port.protocol} dport {port.port}"
             yield f"{to} {ip} saddr != {pods} jump mark-for-masquerade"
         yield f"{_balance(port, port.everywhere)}; }}"
-        if not port.outside:
-            return
         yield f"chain external-{port.tag} {{"
         if port.is_local:
             if pods:
                 yield f"{ip} saddr {pods} goto service-{port.tag}"
             yield "fib saddr type local jump mark-for-masquerade"
             yield f"fib saddr type local goto service-{port.tag}"
-            yield f"{_balance(port, port.local)}; }}"
+            yield f"{_balance(port, port.local)}; }}" if port.local else "}"
         else:
             yield "jump mark-for-masquerade"
             yield f"goto service-{port.tag}; }}"
@@ -113,7 +121,7 @@ def _at(port: ServicePort, address: str) -> str:
 def _served(port: ServicePort) -> Iterable[str]:
     if port.everywhere and port.cluster_ip:
         yield f"{_at(port, port.cluster_ip)} : goto service-{port.tag}"
-    if port.outside:
+    if port.everywhere:
         yield from (f"{_at(port, vip)} : goto external-{port.tag}" for vip in port.vips)
 
 
@@ -121,5 +129,9 @@ def _refused(port: ServicePort) -> Iterable[str]:
     if not port.everywhere:
         ips = (*port.vips, port.cluster_ip)
         yield from (f"{_at(port, ip)} : goto reject-chain" for ip in ips if ip)
-    elif not port.outside:
+
+
+def _dropped(port: ServicePort) -> Iterable[str]:
+    """Yield what clients outside do not get here; the node's own are served by other nodes."""
+    if port.everywhere and not port.outside:
         yield from (f"{_at(port, vip)} : drop" for vip in port.vips)
