@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
 def passive(fabric: BgpFabric, family: int = 4, **fields: Any) -> Document:
     config = document(fabric, families=(family,))
+    config["page"] = {"listen": "none"}  # what listens then is the speaker
     local = fabric.own_addresses(1)[0 if family == 4 else 1]
     config["peers"][0] |= {"passive": True, "local_address": local, **fields}
     return config
