@@ -297,4 +297,6 @@ def _shutdown_text(text: str) -> str:
     before, marker, quoted = text.partition('Shutdown Communication: "')
     if marker and not before:
         return quoted.removesuffix('"')
-    return "" if text.startswith("0x") else text
+    # Data of other codes comes with what is no letter as "?".
+    is_words = any(each.isalnum() for each in text)
+    return "" if text.startswith("0x") or not is_words else text

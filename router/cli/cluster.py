@@ -33,8 +33,8 @@ def cluster_parser(program: str, version: str) -> argparse.ArgumentParser:
         description="Looks at podroute on every node through the Kubernetes API. Reads only.",
         epilog="Exit status: 0 fine; 1 the API server cannot be asked; 2 wrong usage; 3 doctor"
         " found something; 5 some nodes gave no answer (the others are shown). `peers` and `nodes`"
-        " need read access to bgpnodestatuses and nodes, `events` to events, `routes`, `pods` and"
-        " `doctor` to create pods/exec in podroute's namespace.",
+        " need read access to bgpnodestatuses and nodes, `events` to events; `routes`, `pods` and"
+        " `doctor` need get and create of pods/exec, and list of pods, in podroute's namespace.",
     )
     parser.add_argument("--version", action="version", version=f"podroute {version}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -105,6 +105,9 @@ def run_cluster(options: argparse.Namespace, environment: dict[str, str]) -> int
     while True:
         try:
             rows, silent = _ask(options, environment)
+        except ModuleNotFoundError as error:
+            print(f"podroute --cluster needs podroute[kubernetes]: {error}", file=sys.stderr)
+            return 1
         except (KubeError, AccessError, OSError) as error:
             print(f"podroute --cluster {options.view}: {error}", file=sys.stderr)
             return 1

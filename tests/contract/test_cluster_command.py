@@ -18,6 +18,7 @@ import yaml
 
 from containerlab.fakeapi import objects
 from containerlab.fakeapi.server import FakeApi
+from containerlab.fakeapi.tls import make_certificates
 from router.agent.report import node_report
 from router.cli.main import main
 from router.config.crd import definitions
@@ -46,21 +47,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
             write_status(api, node, status)
             api.put("pods", pod(node), namespace=NAMESPACE)
         api.put("nodes", objects.node("node3"))
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "there",
-            "contexts": [
-                {"name": "here", "context": {"cluster": "here", "user": "me"}},
-                {"name": "there", "context": {"cluster": "there", "user": "me"}},
-            ],
-            "clusters": [
-                {"name": "here", "cluster": {"server": api.url}},
-                {"name": "there", "cluster": {"server": "http://127.0.0.1:9"}},
-            ],
-            "users": [{"name": "me", "user": {"token": "t"}}],
-        }
-        made.kubeconfig.write_text(yaml.safe_dump(config))
+        made.write_kubeconfig({"here": api.url, "there": "http://127.0.0.1:9"})
         monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig))
         yield made
 
@@ -115,6 +102,24 @@ def test_routes(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     node, container, command = cluster.asked[0]
     assert (node, container) == ("node1", "router")
     assert command == ("podroute", "routes", "-o", "json")
+
+
+def test_over_tls_with_a_token_and_not_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    certificates = make_certificates(tmp_path / "pki", ["127.0.0.1"])
+    with FakeApi(certificates=certificates, tokens={"t": "me"}) as api:
+        cluster = Cluster(api, tmp_path)
+        api.put("pods", pod("node1"), namespace=NAMESPACE)
+        cluster.write_kubeconfig({"there": "http://x", "here": api.url}, ca=certificates.ca)
+        monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+        assert [r["node"] for r in rows(capsys, "pods")] == ["node1"]
+        cluster.write_kubeconfig({"here": api.url}, ca=certificates.ca, token="other")
+        assert ask("pods") == 1
+        assert "401" in capsys.readouterr().err
+        cluster.write_kubeconfig({"here": api.url})
+        assert ask("pods") == 1
+        assert "certificate" in capsys.readouterr().err.lower()
 
 
 def test_only_the_asked_nodes_are_asked(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from containerlab.fakeapi.server import FakeApi
 from router.agent import view
@@ -41,6 +43,24 @@ class Cluster:
         self.bench.establish("tor1", restart_time_s=120)
         self.bench.step(update("tor1", "10.244.2.0/24", "10.244.3.0/24", "192.0.2.0/24"))
         api.service.run = self.run
+
+    def write_kubeconfig(
+        self, servers: Mapping[str, str], *, ca: Path | None = None, token: str = "t"
+    ) -> None:
+        """Write one with a context for each server; the current one is `there`."""
+        authority = {"certificate-authority": str(ca)} if ca else {}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "there",
+            "contexts": [{"name": n, "context": {"cluster": n, "user": "me"}} for n in servers],
+            "clusters": [
+                {"name": name, "cluster": {"server": url, **authority}}
+                for name, url in servers.items()
+            ],
+            "users": [{"name": "me", "user": {"token": token}}],
+        }
+        self.kubeconfig.write_text(yaml.safe_dump(config))
 
     def run(self, node: str, container: str, command: Sequence[str]) -> tuple[int, bytes, bytes]:
         self.asked.append((node, container, tuple(command)))

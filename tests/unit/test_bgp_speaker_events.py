@@ -230,6 +230,7 @@ def test_sent_update() -> None:
         ('Shutdown Communication: "back at 5"', "back at 5"),
         ("", ""),
         ("0x0A0B", ""),
+        ("???????", ""),
         ("ASN in OPEN did not match", "ASN in OPEN did not match"),
         ('Shutdown Communication: "a\u202eb\x1b[31m"', "a?b?[31m"),
     ],
