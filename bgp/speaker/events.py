@@ -293,10 +293,8 @@ def _text(value: Json) -> str:
 
 
 def _shutdown_text(text: str) -> str:
-    # ExaBGP wraps the text of RFC 9003 in its own words; other codes have raw data as hex.
+    # ExaBGP wraps the text of RFC 9003 in its own words; other codes have raw data, hex or "?".
     before, marker, quoted = text.partition('Shutdown Communication: "')
     if marker and not before:
         return quoted.removesuffix('"')
-    # Data of other codes comes with what is no letter as "?".
-    is_words = any(each.isalnum() for each in text)
-    return "" if text.startswith("0x") or not is_words else text
+    return "" if text.startswith("0x") or not text.strip("? ") else text

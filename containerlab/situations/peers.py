@@ -13,6 +13,7 @@ NODE1 = "10.0.1.3"
 PEER = "tor1-v4"
 TOR1 = "router bgp 65101"
 _UNICAST = "address-family ipv4 unicast"
+_DENY = "FROM-NODE seq 5 deny 10.244.1.0/24"
 _WORD_FILE = "/run/tor1.password"
 
 
@@ -31,6 +32,25 @@ def _told(
         finally:
             tell(tor, *mend)
             tor.node.run(["vtysh", "-c", f"clear bgp {NODE1}"])
+
+    return apply
+
+
+def rejecting(tors: int) -> Callable[[Scene], AbstractContextManager[None]]:
+    """Return a situation in which so many ToRs reject node1's IPv4 pod CIDR."""
+
+    @contextmanager
+    def apply(scene: Scene) -> Iterator[None]:
+        chosen = tuple(zip(scene.tors[:tors], (NODE1, "10.0.2.3"), strict=False))
+        for tor, node in chosen:
+            tell(tor, f"ip prefix-list {_DENY}")
+            tor.node.run(["vtysh", "-c", f"clear bgp {node}"])
+        try:
+            yield
+        finally:
+            for tor, node in chosen:
+                tell(tor, f"no ip prefix-list {_DENY}")
+                tor.node.run(["vtysh", "-c", f"clear bgp {node}"])
 
     return apply
 
@@ -141,13 +161,10 @@ SITUATIONS = (
     ),
     Situation(
         name="tor_filter",
-        broken="the ToR's import filter rejects the node's pod CIDR",
-        apply=_told(
-            break_=("ip prefix-list FROM-NODE seq 5 deny 10.244.1.0/24",),
-            mend=("no ip prefix-list FROM-NODE seq 5 deny 10.244.1.0/24",),
-        ),
+        broken="the import filters of both ToRs reject the node's pod CIDR",
+        apply=rejecting(2),
         finding="announcement-refused",
-        words=(PEER, "10.244.1.0/24", "65101 65000 65102 65201"),
+        words=(PEER, "10.244.1.0/24", "network unreachable"),
     ),
     Situation(
         name="max_prefix",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_network
+from itertools import islice
 from typing import Any, Final
 
 from bgp.nlri import Prefix
@@ -15,6 +17,7 @@ from router.agent.holds import describe
 from router.reconcile.findings import looped
 
 Json = dict[str, Any]
+_LOOKED_AT: Final = 1000
 _MOST: Final = 5
 """Refused routes shown: they have one cause."""
 
@@ -43,6 +46,7 @@ def facts(agent: RouteAgent) -> Json:
                 | {
                     "looped": looped(peer, agent.rib, own),
                     "passed_over": list(_passed_over(agent, peer, session)),
+                    "turns": list(_turns(agent, peer, session)),
                 }
                 for peer, session in agent.sessions.all
             ),
@@ -82,6 +86,36 @@ def _peer(agent: RouteAgent, peer: PeerSettings, session: Session) -> Json:
         "bfd": agent.liveness.describe(peer),
         "not_offered": sorted(peer.families - session.families) if session.is_established else [],
     }
+
+
+def _turns(agent: RouteAgent, peer: PeerSettings, session: Session) -> Iterator[Json]:
+    """Give, for each pod CIDR that the peer has from us, a packet that it should send back to us.
+
+    Of a peer that forwards itself, on a link of ours: not of reflectors and route servers.
+    """
+    link = agent.links.toward(peer.address)
+    if peer.is_internal or link is None or not session.is_established or not _forwards(agent, peer):
+        return
+    own = [
+        *(a for a in agent.settings.node_addresses if agent.links.holds(a)),
+        *(interface.ip for interface in link.addresses if not interface.ip.is_link_local),
+    ]
+    for cidr in agent.settings.pod_cidrs:
+        source = next((each for each in own if each.version == cidr.family), None)
+        if source is not None and cidr in session.announced:
+            network = ip_network(str(cidr))
+            # The last but one: seldom a pod's, and it would only be pinged.
+            target = network[-2] if network.num_addresses > 1 else network[0]
+            yield {"prefix": str(cidr), "target": str(target), "source": str(source)}
+
+
+def _forwards(agent: RouteAgent, peer: PeerSettings) -> bool:
+    """Tell whether paths of the peer lead to itself, as far as a look at some of them tells."""
+    return any(
+        path.peer == peer.name and path.attributes.next_hop == peer.address
+        for prefix in islice(agent.rib.prefixes(), _LOOKED_AT)
+        for path in agent.rib.paths(prefix)
+    )
 
 
 def _passed_over(agent: RouteAgent, peer: PeerSettings, session: Session) -> Iterator[list[str]]:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from router.agent.cni_door import ask_server
 from router.cli.client import AgentUnreachableError, LocalClient
 from router.cli.doctor_listen import listen_to_silent
+from router.cli.doctor_turn import refused
 from router.cli.plugin_files import shadowing
 from router.kernel.errors import KernelError
 from router.kernel.sysctl import Sysctls
@@ -56,6 +57,7 @@ def look(places: Places) -> tuple[Seen, list[str]]:
         sysctls=_sysctls(places.proc_sys, (agent or {}).get("uplinks", ()), unseen),
         dropping=_firewall(agent or {}, unseen),
         before_ours=_conflists(places.conf_dir, unseen),
+        refused_there=refused((agent or {}).get("peers", ()), unseen),
         heard=listen_to_silent(run_dir, (agent or {}).get("peers", ()), unseen),
         small_mtu=_mtu((agent or {}).get("peers", ()), unseen),
     )

@@ -1,7 +1,7 @@
 """See what peers send, also what the kernel then drops for its signature or TTL. SHELL.
 
 A packet socket gets packets before TCP judges them (packet(7)); a filter in the kernel passes TCP
-of the wanted ports only. Needs CAP_NET_RAW.
+of the wanted ports only, or ICMP only. Needs CAP_NET_RAW.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import Callable, Collection
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final, NamedTuple
 
 from router.kernel.socket_filter import (
     DROP,
@@ -30,6 +30,7 @@ _ETH_P_IPV6: Final = 0x86DD
 _OUTGOING: Final = 4
 """PACKET_OUTGOING, linux/if_packet.h."""
 _TCP: Final = 6
+_ICMP, _ICMPV6 = 1, 58
 _LARGEST: Final = 65_600
 
 
@@ -39,19 +40,57 @@ def listen(ports: Collection[int], take: Callable[[bytes], bool], for_s: float) 
     What arrives before the filter is there is given, too. Ends when `take` returns true, or after
     `for_s` seconds. Raises OSError.
     """
+    _capture(((_ETH_P_IP, _ipv4(ports)), (_ETH_P_IPV6, _ipv6(ports))), take, for_s)
+
+
+def ask(send: Sequence[Outgoing], take: Callable[[bytes], bool], for_s: float) -> None:
+    """Send packets past the routing table, and give `take` every ICMP packet that arrives.
+
+    Otherwise as `listen`.
+    """
+    icmp = ((_ETH_P_IP, _icmp(9, _ICMP)), (_ETH_P_IPV6, _icmp(6, _ICMPV6)))
+
+    def begin() -> None:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as out:
+            for each in send:
+                kind = _ETH_P_IPV6 if each.packet[0] >> 4 == 6 else _ETH_P_IP
+                out.sendto(each.packet, (each.link, kind, 0, 0, each.hardware_address))
+
+    _capture(icmp, take, for_s, begin)
+
+
+class Outgoing(NamedTuple):
+    """A packet, IP header first, for the neighbor that has this hardware address."""
+
+    packet: bytes
+    link: str
+    hardware_address: bytes
+
+
+def _capture(
+    kinds: Iterable[tuple[int, tuple[Instruction, ...]]],
+    take: Callable[[bytes], bool],
+    for_s: float,
+    begin: Callable[[], None] = lambda: None,
+) -> None:
     with contextlib.ExitStack() as stack:
         sockets = []
-        for kind, program in ((_ETH_P_IP, _ipv4(ports)), (_ETH_P_IPV6, _ipv6(ports))):
+        for kind, program in kinds:
             wire = socket.htons(kind)
             made = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, wire))
             attach_filter(made, program)
             sockets.append(made)
+        begin()
         end = time.monotonic() + for_s
         while (left_s := end - time.monotonic()) > 0:
             for ready in select.select(sockets, (), (), left_s)[0]:
                 packet, address = ready.recvfrom(_LARGEST)
                 if address[2] != _OUTGOING and take(packet):
                     return
+
+
+def _icmp(protocol_at: int, number: int) -> tuple[Instruction, ...]:
+    return ((LOAD_BYTE, 0, 0, protocol_at), (JUMP_EQUAL, 1, 0, number), DROP, TAKE)
 
 
 def _ipv4(ports: Collection[int]) -> tuple[Instruction, ...]:

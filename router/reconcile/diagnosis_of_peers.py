@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from router.reconcile.finding import Finding, Seen
@@ -15,6 +15,9 @@ def diagnose_peers(seen: Seen) -> Iterator[Finding]:
     """Give what is wrong, peer by peer."""
     for peer in (seen.agent or {}).get("peers", ()):
         yield from _peer(peer, seen.heard.get(peer["name"], Heard()))
+        if peer["state"] == "established":
+            yield from _not_used(peer, seen.refused_there.get(peer["name"], ()))
+            yield from _in_session(peer)
         if (size := seen.small_mtu.get(peer["name"])) is not None:
             yield Finding(
                 "tor-mtu-smaller",
@@ -42,20 +45,30 @@ def _peer(peer: Json, heard: Heard) -> Iterator[Finding]:
             "its OPEN has no graceful restart capability (RFC 4724)",
             "switch it on there (FRR: bgp graceful-restart; BIRD: graceful restart on)",
         )
-    yield from _in_session(peer)
+
+
+def _not_used(peer: Json, refused: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    """Say which of our prefixes the peer does not use although we announce them to it."""
+    name = peer["name"]
+    seen = {
+        prefix: f"it tells us of our own {prefix} by way of {path}, and has it from us directly"
+        for prefix, path in peer["passed_over"]
+    }
+    for prefix, said in refused:
+        seen.setdefault(prefix, f'it says "{said}" to a packet for {prefix} that we gave it')
+    for prefix, evidence in seen.items():
+        yield Finding(
+            "announcement-refused",
+            f"{name} does not use what we announce to it: a filter there rejects it, most likely",
+            evidence,
+            f"let {prefix} in from this node there (FRR: show bgp neighbors, filtered-routes), or"
+            " take it out of what is announced",
+        )
 
 
 def _in_session(peer: Json) -> Iterator[Finding]:
     """Say what is wrong although the session is established."""
     name = peer["name"]
-    for prefix, path in peer["passed_over"]:
-        yield Finding(
-            "announcement-refused",
-            f"{name} does not use what we announce to it: a filter there rejects it, most likely",
-            f"it tells us of our own {prefix} by way of {path}, and has it from us directly",
-            f"let {prefix} in from this node there (FRR: show bgp neighbors, filtered-routes), or"
-            " take it out of what is announced",
-        )
     bfd = peer["bfd"]
     if bfd is not None and bfd["state"] != "up":
         yield Finding(

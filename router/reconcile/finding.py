@@ -31,6 +31,8 @@ class Seen:
     """Directory -> what there is not enough of, in words."""
     cni_lacks: Sequence[str] = ()
     """Capabilities that the CNI server needs and has not."""
+    refused_there: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    """Peer -> our prefixes that it has no way to, each with what it said."""
     heard: Mapping[str, Heard] = field(default_factory=dict)
     """Peer without a session -> what was seen of it on the wire."""
     cni_problem: str = ""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from containerlab.demo.fabric import wait_for
+from containerlab.situations.peers import rejecting
 from containerlab.situations.scene import CONF_DIR, NAMED_S, RUN_DIR, START, Scene
 from containerlab.situations.situation import Situation
 from containerlab.situations.table import SITUATIONS
@@ -67,6 +68,16 @@ def test_the_cause_is_named_first(scene: Scene, situation: Situation) -> None:
     with situation.apply(scene):
         scene.named_after_s(situation)
     scene.wait_healthy(host)
+
+
+@pytest.mark.slow
+def test_one_tor_of_two_that_rejects_us_has_our_prefix_by_a_detour(scene: Scene) -> None:
+    scene.wait_healthy(scene.hosts[0])
+    with rejecting(1)(scene):
+        (found,) = wait_found(scene, "announcement-refused")
+        assert "10.244.1.0/24 by way of 65101 65000 65102 65201" in found["evidence"]
+        assert "tor1-v4" in found["text"]
+    scene.wait_healthy(scene.hosts[0])
 
 
 @pytest.mark.slow

@@ -118,3 +118,38 @@ def test_a_node_address_that_is_on_no_link() -> None:
     assert finding.name == "node-address-missing"
     assert "10.255.1.1 is not on it" in finding.text
     assert found(bench, waiting=[["10.244.1.0/24", "not yet"]]) == ()
+
+
+def test_a_tor_that_says_our_prefix_is_unreachable() -> None:
+    agent = facts(healthy().agent)
+    said = {"tor1": [(OWN, "network unreachable")], "tor9": [(OWN, "x")]}
+    (finding,) = diagnose(Seen(agent=agent, refused_there=said))
+    assert finding.name == "announcement-refused"
+    assert finding.text.startswith("tor1 ")
+    assert f'"network unreachable" to a packet for {OWN}' in finding.evidence
+
+
+def test_both_signs_of_a_filter_are_one_finding() -> None:
+    agent = facts(told_of_ours((65101, 65000, 65102, 65201)).agent)
+    said = {"tor1": [(OWN, "network unreachable")]}
+    (finding,) = diagnose(Seen(agent=agent, refused_there=said))
+    assert "by way of" in finding.evidence
+
+
+def turns(bench: Bench, peer: str) -> list[Any]:
+    (found,) = [each for each in facts(bench.agent)["peers"] if each["name"] == peer]
+    asked: list[Any] = found["turns"]
+    return asked
+
+
+def test_whom_a_packet_for_our_pods_is_given_to() -> None:
+    bench = healthy()
+    assert turns(bench, "tor1") == []  # nothing is announced to it yet
+    announced = frozenset({Prefix.parse(OWN)})
+    for peer in ("tor1", "tor2"):
+        bench.step(Sent(peer=PeerId(peer), announced=announced))
+    assert turns(bench, "tor1") == [
+        {"prefix": OWN, "target": "10.244.1.254", "source": "10.255.1.1"}
+    ]
+    # No path leads to tor2 itself: it may be a route server.
+    assert turns(bench, "tor2") == []
