@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Set
 
 from bgp.nlri import Prefix
 from router.model.fib import Fib, Form, Hop, Hops, Route
-from router.reconcile.form import Want, writer_of
+from router.reconcile.form import GROUP, Want, writer_of
 from router.reconcile.operation import (
     DeleteNexthop,
     DeleteRoutes,
@@ -114,7 +114,7 @@ def plan_unused(fib: Fib) -> list[Operation]:
     Deleting a group makes the kernel flush its routes, so call this only with a mirror
     that is in step.
     """
-    used = {route.group for route in fib.routes.values()}
+    used = set(map(GROUP, fib.routes.values()))
     groups = [group for group in fib.groups if group not in used]
     members = {m for group, held in fib.groups.items() if group in used for m in held}
     hops = [identifier for identifier in fib.nexthops if identifier not in members | used]

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol
 from router.model.fib import Fib, Form, Hops, Route
 from router.reconcile.operation import Operation, WriteGroup, WriteHop
 
-_GROUP: Final = attrgetter("group")
+GROUP: Final = attrgetter("group")
 FIRST_ID: Final = 0x7072_0000
 """Where our nexthop ids begin: far from the small numbers other daemons count from."""
 
@@ -130,7 +130,7 @@ class _ThroughObjects:
         moved: dict[int, Hops] = {}
         if not moves:
             return moved
-        users = Counter(map(_GROUP, self._fib.routes.values()))
+        users = Counter(map(GROUP, self._fib.routes.values()))
         for group, targets in sorted(moves.items()):
             if group not in self._fib.groups or len(targets) != 1:
                 continue

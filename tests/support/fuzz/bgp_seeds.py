@@ -159,8 +159,14 @@ WORDS: Final = tuple(
         *("restart-flags", "address-family-flags", "capabilities", "name", "asn4", "families"),
     )
 )
+# Enough that look alike to be read together, for two lengths of prefixes.
+_ALIKE: Final = [
+    [announcement([pod], "10.0.1.2", 65101, 65300 + i) for i, pod in enumerate(pods)]
+    for pods in (_PODS, [Prefix(4, (10 << 24) + (i << 19), 13) for i in range(20)])
+]
 STREAMS: Final = (
     *(frame(*BODIES[:number]) for number in (1, 3, len(BODIES))),
+    *(frame(*bodies) for bodies in _ALIKE),
     frame(BODIES[2], peer="fe80::1 fe80::2"),
     frame(BODIES[2], families=(6,)) + LINES[2] + b"\n" + frame(BODIES[3]),
     b"\n".join(LINES) + b"\n",
