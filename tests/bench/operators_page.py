@@ -132,6 +132,7 @@ def _watched(chromium: Browser, errors: list[str]) -> Iterator[Page]:
     yield shown
     shown.evaluate("0")  # whatever the console still has comes before this answer
     errors += shown.errors
+    shown.close()
 
 
 def _paint(chromium: Browser, errors: list[str]) -> float:

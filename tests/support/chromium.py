@@ -216,6 +216,10 @@ class Page:
         )
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
+    def close(self) -> None:
+        """Close it, so that it asks nobody any more."""
+        self.call("Page.close")
+
     def screenshot(self, path: Path, *, whole: bool = True) -> None:
         """Write what is seen as PNG, the whole page or the screen."""
         clip: Json = {}

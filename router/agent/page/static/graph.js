@@ -25,7 +25,11 @@ function routers(overview) {
       state: peerState(peer),
     });
   }
-  for (const router of found.values()) router.name = commonName(router.sessions.map((x) => x.name));
+  for (const router of found.values()) {
+    router.name = commonName(router.sessions.map((x) => x.name));
+    const link = router.sessions.find((x) => x.link)?.link ?? null;
+    for (const session of router.sessions) session.link ??= link;
+  }
   return [...found.values()];
 }
 

@@ -59,7 +59,7 @@ function rows(peer) {
     mark(peerState(peer)),
     [button, h("span", { class: "under code" }, peer.address)],
     String(peer.remote_asn),
-    peer.link ?? "–",
+    peer.link && peer.link_carrier === false ? [peer.link, h("span", { class: "under" }, "no carrier")] : (peer.link ?? "–"),
     ticking(peer.since),
     strips(peer),
     number(sum(peer, "received")),
