@@ -21,7 +21,8 @@ from typing import Any, Final, NamedTuple
 from containerlab.demo.fabric import CLIENT_ADDRESSES, usable_legs
 from containerlab.measure.check import Check, at_most, exactly
 from containerlab.netlab.node import Node
-from tests.support.kube_proxy import FAMILIES, Mode
+from tests.support.fabric_routes import TO_TOR, teach_routes
+from tests.support.kube_proxy import Mode
 from tests.support.services import PORT, VIPS, Offer, Shop, shop
 from tests.support.wait import NotYetError, wait_until
 from tests.support.who_answers import Asked, ask_often
@@ -38,9 +39,6 @@ SETTINGS: Final[dict[str, Any]] = {
 }
 TIMES: Final = 4
 REFUSED_S: Final = 0.5
-_TOR_LINKS: Final = {4: ("10.0.1.0/24", "10.0.2.0/24"), 6: ("fd00:0:1::/48", "fd00:0:2::/48")}
-_TO_CLIENT: Final = {4: ("10.0.10.3", "10.0.10.5"), 6: ("fd00:0:10::3", "fd00:0:10::5")}
-_TO_TOR: Final = {4: ("10.0.10.2", "10.0.10.4"), 6: ("fd00:0:10::2", "fd00:0:10::4")}
 
 
 class Asker(NamedTuple):
@@ -107,17 +105,7 @@ def prepare(lab: Shop) -> None:
         lab.set_endpoints(offer.name, node1="ready", node2="ready")
     lab.wait_announced_by(*lab.hosts[:2])
     lab.wait_announced_by(*lab.hosts, prefixes=AGGREGATES.values())
-    for family in FAMILIES:
-        # A host process needs some route before kube-proxy's DNAT.
-        for host in lab.hosts:
-            peers = [a for a in host.session_addresses if a.version == family]
-            hops = [word for peer in peers for word in ("nexthop", "via", str(peer))]
-            host.node.run(["ip", f"-{family}", "route", "add", "default", *hops])
-        # What is masqueraded comes from a link to one ToR; the other has to know the way back.
-        for index, network in enumerate(_TOR_LINKS[family]):
-            other = lab.fabric.tors[1 - index].node
-            other.run(["ip", "route", "add", network, "via", _TO_CLIENT[family][1 - index]])
-            lab.client.run(["ip", "route", "add", network, "via", _TO_TOR[family][index]])
+    teach_routes(lab)
     wait_until(lambda: settled(lab), deadline_s=15, what="the fabric has ways to all nodes")
 
 
@@ -149,7 +137,7 @@ def asking(lab: Shop, addresses: dict[int, str]) -> Iterator[tuple[Asker, int, s
     for family, address in addresses.items():
         for asker in askers(lab):
             if asker.tor is not None:
-                route = [address, "via", _TO_TOR[family][asker.tor], "metric", "1"]
+                route = [address, "via", TO_TOR[family][asker.tor], "metric", "1"]
                 route += ["src", CLIENT_ADDRESSES[family]]
                 lab.client.run(["ip", "route", "replace", *route])
             yield asker, family, address

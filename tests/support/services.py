@@ -91,11 +91,7 @@ class Shop:
             host.name, pod_cidrs=tuple(cidrs), addresses=tuple(host.config["node_addresses"])
         )
         self.api.request("POST", "/api/v1/nodes", made)
-        # An agent that is restarted without the API waits for it for half of this.
-        config = {**host.config, "graceful_restart_s": RESTART_S}
-        for section, values in self._settings.items():
-            config[section] = {**config[section], **values}
-        write(host.node, _CONFIG, yaml.safe_dump(config))
+        self.configure(host, self._settings)
         ca = base64.b64encode(self.api.ca.encode()).decode()
         kubeconfig = {
             "apiVersion": "v1",
@@ -108,6 +104,14 @@ class Shop:
             "users": [{"name": "u", "user": {"token": token_of(host.name)}}],
         }
         write(host.node, _KUBECONFIG, yaml.safe_dump(kubeconfig))
+
+    def configure(self, host: Host, settings: Mapping[str, Any]) -> None:
+        """Write an agent's configuration, which a running one follows."""
+        # An agent that is restarted without the API waits for it for half of this.
+        config = {**host.config, "graceful_restart_s": RESTART_S}
+        for section, values in settings.items():
+            config[section] = {**config[section], **values}
+        write(host.node, _CONFIG, yaml.safe_dump(config))
 
     def close(self) -> None:
         for server in self.servers.values():
