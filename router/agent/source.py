@@ -104,6 +104,9 @@ class SettingsSource:
         except OSError as error:
             self.problem, self.problems = str(error), ()
             settings = self._in_force_still(around, view)
+        if self._has_lost_its_source(view):
+            # What was in force stays, over a restart as it does without one.
+            settings = self._in_force_still(around, view)
         if settings is None or settings == self._given:
             return None
         self._given = settings
@@ -134,6 +137,11 @@ class SettingsSource:
             return None
         self._remember(origin)
         return settings
+
+    def _has_lost_its_source(self, view: ClusterView | None) -> bool:
+        """Tell whether the API server was asked, and has no configuration for this node."""
+        asked = view is not None and view.config_map.presence is not Presence.UNKNOWN
+        return asked and bool(self.waiting)
 
     def _in_force_still(self, around: _Around, view: ClusterView | None) -> AgentSettings | None:
         """Return the settings of what was in force last, by the node's facts of now.

@@ -25,6 +25,8 @@ COLLECTION: Final = "/apis/podroute.dev/v1alpha1"
 PLURALS: Final = {NETWORK: "podnetworks", PEER: "bgppeers", ADVERTISEMENT: "bgpadvertisements"}
 _ABSENT_S: Final = 1800.0
 _DENIED_S: Final = 600.0
+_TRIES: Final = 8
+"""How often resources that were there are asked for before they are taken for gone: 1 to 3 min."""
 SETTLE_S: Final = 0.3
 """Objects that are applied together are taken together."""
 _NOT_FOUND: Final = 404
@@ -38,6 +40,11 @@ class _EndError(Exception):
         super().__init__(problem)
         self.problem = problem
         self.again_s = again_s
+
+    @property
+    def is_absence(self) -> bool:
+        """Whether the API server says that there is no such resource."""
+        return not self.problem
 
 
 def _ending(error: KubeError, what: str) -> _EndError | None:
@@ -76,6 +83,7 @@ class ObjectFollower:
     """Those that are running."""
     problem: str = ""
     """Why they cannot be read."""
+    _was_there: bool = False
 
     async def follow(self) -> None:
         """Never return; end by cancellation."""
@@ -84,10 +92,31 @@ class ObjectFollower:
                 await self._ask()
                 await self._watch()
             except _EndError as end:
+                if end.is_absence and await self._comes_back():
+                    continue
                 self.problem = end.problem
+                self._was_there = False
                 self.changed(())
                 self.told()
                 await self.clock.sleep(end.again_s * (1.0 + self.clock.fraction() / 4))
+
+    async def _comes_back(self) -> bool:
+        """Tell whether resources that were there are not gone for good.
+
+        An API server that has just started may answer 404 until it knows its CRDs.
+        """
+        backoff = Backoff(self.pace)
+        target = Target(collection=f"{COLLECTION}/{PLURALS[NETWORK]}")
+        while self._was_there and backoff.failures < _TRIES:
+            await self.clock.sleep(backoff.delay_s(self.clock.fraction()))
+            try:
+                await self.api.request(target.page_call("", 1), self.pace.request_s)
+            except KubeError as error:
+                end = _ending(error, target.collection)
+                if end is not None and end.is_absence:
+                    continue
+            return True
+        return False
 
     async def _ask(self) -> None:
         """Return once the resources are known to be there. Raises _EndError."""
@@ -105,6 +134,7 @@ class ObjectFollower:
                 await self.clock.sleep(backoff.delay_s(self.clock.fraction()))
             else:
                 self.problem = ""
+                self._was_there = True
                 return
 
     async def _watch(self) -> None:

@@ -26,6 +26,7 @@ STATUSES: Final = f"/apis/{GROUP_VERSION}/bgpnodestatuses"
 _DUE_S: Final = 0.001
 """Nearer than this is now: sums of floats do not meet exactly."""
 _ABSENT_S: Final = 1800.0
+_AWAY_S: Final = 120.0
 _DENIED_S: Final = 600.0
 _NOT_FOUND: Final = 404
 _FORBIDDEN: Final = 403
@@ -57,6 +58,8 @@ class StatusObjectWriter:
     _node: NodeView | None = None
     _owner: str = ""
     """UID of the Node that the object is known to be owned by; '' asks for it."""
+    _was_there: bool = False
+    """Whether the resource was installed at some time."""
     _conditions: list[Any] = field(default_factory=list)
     """Of the object until now."""
     _rhythm: Rhythm = field(default_factory=Rhythm)
@@ -114,8 +117,10 @@ class StatusObjectWriter:
             await self._write(report, self._node)
         except AbsentError:
             self.problem = ""
+            self._owner = ""
             _log.info("no BGPNodeStatus: the resource is not installed")
-            return self._again_in(_ABSENT_S)
+            # An API server that has just started may say so until it knows its CRDs.
+            return self._again_in(_AWAY_S if self._was_there else _ABSENT_S)
         except KubeError as error:
             return self._failed(error)
         self.problem = ""
@@ -144,6 +149,7 @@ class StatusObjectWriter:
         patch = [{"op": "add", "path": "/status", "value": status}]
         await self._send("PATCH", "/status", patch, JSON_PATCH)
         self._conditions = status["conditions"]
+        self._was_there = True
 
     async def _own(self, node: NodeView) -> None:
         """Make the object exist, owned by the Node. Raises KubeError."""

@@ -198,6 +198,13 @@ def test_objects_that_are_all_gone_leave_what_is_in_force(door: Door, state: Pat
     door.has()
     assert config.take(()) is None
     assert "no PodNetwork" in config.waiting
+    # So it does over a restart: a running agent and a new one must not differ.
+    after = source(door, state)
+    assert names(after.take(())) == ["tor1"]
+    assert "no PodNetwork" in after.waiting
+    assert after.take(()) is None
+    door.has_text(None)
+    assert names(source(door, state).take(())) == ["tor1"]
 
 
 def test_a_disk_that_cannot_be_written_is_told_and_stops_nothing(

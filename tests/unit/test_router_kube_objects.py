@@ -182,3 +182,39 @@ def test_an_api_server_that_is_away_changes_nothing() -> None:
         await beside(made, story())
 
     run_virtually(main())
+
+
+def test_an_api_server_that_does_not_know_its_resources_yet_changes_nothing() -> None:
+    """404 from one that has just started, until it has read its CRDs."""
+
+    async def main() -> None:
+        api = installed(Watched())
+        write(api, "POST", "bgppeers", peer("tor1"))
+        seen: list[tuple[ConfigObject, ...]] = []
+        made = follower(api, seen)
+
+        async def story() -> None:
+            await asyncio.sleep(5)
+            before = len(seen)
+            api.fault = RefusedError(404, "NotFound", "not yet", None)
+            # Until the watches have ended and been asked for again.
+            while not [a for a in api.asked[-3:] if a[1] == "GET"]:
+                await asyncio.sleep(1)
+            await asyncio.sleep(10)
+            api.fault = None
+            await asyncio.sleep(120)
+            assert {names(each)[0] for each in seen[before:]} <= {"BGPPeer tor1"}
+            write(api, "DELETE", "bgppeers/tor1")
+            await asyncio.sleep(30)
+            assert seen[-1] == ()
+            assert made.problem == ""
+            # For good: then there are no objects, and hardly a request.
+            api.fault = RefusedError(404, "NotFound", "gone", None)
+            await asyncio.sleep(HOUR_S)
+            api.asked.clear()
+            await asyncio.sleep(HOUR_S)
+            assert len(api.asked) <= 2
+
+        await beside(made, story())
+
+    run_virtually(main())
