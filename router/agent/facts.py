@@ -32,6 +32,11 @@ def facts(agent: RouteAgent) -> Json:
         "pod_prefixes": [str(p) for p in agent.settings.pod_prefixes],
         "pod_cidrs": [str(p) for p in agent.settings.pod_cidrs],
         "uplinks": list(agent.uplinks),
+        "links": [
+            {"name": link.name, "up": link.up, "carrier": link.carrier}
+            for link in agent.links.all
+            if link.name in agent.uplinks or link.name in agent.settings.interfaces
+        ],
         "refused": [
             [str(prefix), why] for prefix, why in sorted(agent.forwarding.refused.items())[:_MOST]
         ],
@@ -71,6 +76,7 @@ def _peer(agent: RouteAgent, peer: PeerSettings, session: Session) -> Json:
         "link": link.name if link else None,
         "link_mtu": link.mtu if link else None,
         "is_connected": link is not None,
+        "has_carrier": link is None or (link.up and link.carrier),
         "may_be_far": peer.is_internal
         or peer.multihop_ttl is not None
         or (peer.ttl_security_hops or 1) > 1,

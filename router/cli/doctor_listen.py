@@ -23,7 +23,11 @@ def listen_to_silent(
     run_dir: Path, peers: Sequence[Json], unseen: list[str]
 ) -> Mapping[str, Heard]:
     """Return what peers without a session send, until each has said enough or time is over."""
-    wanted = {ip_address(p["address"].partition("%")[0]): p for p in peers if p["state"] in _DOWN}
+    wanted = {
+        ip_address(p["address"].partition("%")[0]): p
+        for p in peers
+        if p["state"] in _DOWN and p["has_carrier"]
+    }
     if not wanted:
         return {}
     came: dict[str, list[tuple[Segment, bytes]]] = {p["name"]: [] for p in wanted.values()}

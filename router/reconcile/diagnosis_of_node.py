@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from router.reconcile.finding import Finding, Seen
 from router.reconcile.sysctl import FORWARDING_IPV4, FORWARDING_IPV6
 
+Json = Mapping[str, Any]
 _STRICT: Final = 1
 
 
 def diagnose_node(seen: Seen) -> Iterator[Finding]:
     """Give what is wrong with the node itself."""
     facts = seen.agent or {}
-    for prefix, why in facts.get("waiting", ()):
-        if prefix.partition("/")[0] in facts["node_addresses"]:
-            address = prefix.partition("/")[0]
-            yield Finding(
-                "node-address-missing",
-                f"the node's own address {address} is not on it: nothing announces it, and routes"
-                " that prefer it as source are refused",
-                why,
-                f"put {address} on lo, or correct node_addresses (in Kubernetes the Node's"
-                " InternalIP)",
-            )
+    yield from _links_and_addresses(facts)
     for key, version in ((FORWARDING_IPV4, 4), (FORWARDING_IPV6, 6)):
         if seen.sysctls.get(key) == "0" and version in facts.get("families", (4, 6)):
             yield Finding(
@@ -68,3 +59,31 @@ def diagnose_node(seen: Seen) -> Iterator[Finding]:
 
 def _number(text: str | None) -> int:
     return int(text) if text is not None and text.isdigit() else 0
+
+
+def _link_down(link: Json, peers: Sequence[Json]) -> Finding:
+    name = link["name"]
+    behind = ", ".join(p["name"] for p in peers if p.get("link") == name) or "peers"
+    if not link["up"]:
+        evidence, fix = f"{name} is set down", f"ip link set {name} up, and find who set it down"
+    else:
+        evidence = f"{name} is set up and has no carrier"
+        fix = "cable, transceiver, the ToR's port (ethtool shows the link partner)"
+    return Finding("link-down", f"the link {name} to {behind} is down", evidence, fix)
+
+
+def _links_and_addresses(facts: Json) -> Iterator[Finding]:
+    for link in facts.get("links", ()):
+        if not (link["up"] and link["carrier"]):
+            yield _link_down(link, facts["peers"])
+    for prefix, why in facts.get("waiting", ()):
+        if prefix.partition("/")[0] in facts["node_addresses"]:
+            address = prefix.partition("/")[0]
+            yield Finding(
+                "node-address-missing",
+                f"the node's own address {address} is not on it: nothing announces it, and routes"
+                " that prefer it as source are refused",
+                why,
+                f"put {address} on lo, or correct node_addresses (in Kubernetes the Node's"
+                " InternalIP)",
+            )

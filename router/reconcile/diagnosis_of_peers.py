@@ -13,7 +13,12 @@ Json = Mapping[str, Any]
 
 def diagnose_peers(seen: Seen) -> Iterator[Finding]:
     """Give what is wrong, peer by peer."""
-    for peer in (seen.agent or {}).get("peers", ()):
+    facts = seen.agent or {}
+    # Why these have no session is said of their link already.
+    cut = {link["name"] for link in facts.get("links", ()) if not (link["up"] and link["carrier"])}
+    for peer in facts.get("peers", ()):
+        if peer["state"] in _TRYING and peer.get("link") in cut:
+            continue
         yield from _peer(peer, seen.heard.get(peer["name"], Heard()))
         if peer["state"] == "established":
             yield from _not_used(peer, seen.refused_there.get(peer["name"], ()))
@@ -94,6 +99,7 @@ def _in_session(peer: Json) -> Iterator[Finding]:
         )
 
 
+_TRYING: Final = frozenset({"idle", "connect", "active", "open_sent"})
 _AS_SAID: Final = "as the text says; then `podroute peers` shows it coming up"
 
 

@@ -80,6 +80,18 @@ def test_one_tor_of_two_that_rejects_us_has_our_prefix_by_a_detour(scene: Scene)
     scene.wait_healthy(scene.hosts[0])
 
 
+def test_a_cut_cable(scene: Scene) -> None:
+    host = scene.hosts[0]
+    scene.wait_healthy(host)
+    scene.tors[0].node.interface("eth1").down()
+    try:
+        found = wait_found(scene, "link-down")
+        assert "the link eth1 to tor1-v4, tor1-v6 is down" in found[0]["text"]
+    finally:
+        scene.tors[0].node.interface("eth1").up()
+    scene.wait_healthy(host)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("address", ["10.9.9.9", "10.0.1.4"])
 def test_a_peer_on_no_connected_network(scene: Scene, address: str) -> None:

@@ -14,7 +14,7 @@ from router.agent.facts import facts
 from router.kernel.monitor import Intrusion, Noticed
 from router.reconcile.diagnosis import Finding, Seen, diagnose
 from tests.support.agent import Bench
-from tests.support.bgp_events import update
+from tests.support.bgp_events import down, update
 
 OWN = "10.244.1.0/24"
 
@@ -153,3 +153,14 @@ def test_whom_a_packet_for_our_pods_is_given_to() -> None:
     ]
     # No path leads to tor2 itself: it may be a route server.
     assert turns(bench, "tor2") == []
+
+
+@pytest.mark.parametrize("session", ["up", "down"])
+def test_a_link_without_carrier_is_the_cause(session: str) -> None:
+    bench = healthy()
+    bench.kernel.set_carrier("eth1", carrier=False)
+    bench.step(*([] if session == "up" else [down("tor1")]))
+    (finding,) = found(bench)
+    assert finding.name == "link-down"
+    assert finding.text == "the link eth1 to tor1 is down"
+    assert "no carrier" in finding.evidence
