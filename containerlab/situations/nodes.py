@@ -164,7 +164,6 @@ SITUATIONS = (
         apply=_deleted,
         finding="routes-removed",
         words=("10.244.2.0/24",),
-        fast=True,
     ),
     Situation(
         name="api_down",

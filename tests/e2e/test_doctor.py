@@ -103,6 +103,7 @@ def test_a_peer_on_no_connected_network(scene: Scene, address: str) -> None:
     scene.wait_healthy(scene.hosts[0])
 
 
+@pytest.mark.slow
 def test_a_port_where_nobody_listens(scene: Scene) -> None:
     scene.write_config(scene.hosts[0], peers=scene.peers(port=1790))
     (found,) = wait_found(scene, "peer-not-listening")
