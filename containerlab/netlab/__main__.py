@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./dev lab", description="Run a fabric without Docker.")
-    commands = parser.add_subparsers(required=True, metavar="up|down|exec|list")
+    commands = parser.add_subparsers(required=True, metavar="up|start|down|exec|list")
     for name, text, command in (
         ("up", "bring a lab up and leave it running", _up),
         ("down", "end a running lab", _down),

@@ -13,6 +13,7 @@ def complaints(agent: RouteAgent, now: float) -> list[str]:
     peers = agent.settings.sessions_wanted
     if established < peers:
         reasons.append(f"{peers - established} of {peers} sessions are not established")
+    reasons += _of_links(agent)
     if deaf_at := agent.shells.speaker.deaf_at:
         reasons.append(f"the speaker cannot listen at {deaf_at}: is another program there?")
     reasons += agent.holds.complaints(agent.rib.counts, now)
@@ -39,6 +40,16 @@ def complaints(agent: RouteAgent, now: float) -> list[str]:
     if agent.announcer.withdrawing:
         reasons.insert(0, "stopping: everything is being withdrawn")
     return reasons
+
+
+def _of_links(agent: RouteAgent) -> list[str]:
+    """Tell of a pulled cable before the hold time does; a peer by interface waits and says so."""
+    toward_peers = set(agent.uplinks) - set(agent.settings.interfaces)
+    return [
+        f"link {link.name} {'has no carrier' if link.up else 'is down'}: nothing is sent by it"
+        for link in agent.links.all
+        if link.name in toward_peers and not link.usable
+    ]
 
 
 def _of_aggregates(agent: RouteAgent) -> list[str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
+import os
 from collections.abc import Callable
 
 Commands = argparse._SubParsersAction
@@ -24,4 +27,10 @@ def _run(options: argparse.Namespace) -> int:
     from router.agent.logs import set_up_logs
 
     set_up_logs(options.log_level, options.log_format)
-    return run_kept(DaemonSettings(directory=options.run_dir / "bfd"))
+    directory = options.run_dir / "bfd"
+    # Said once here, in place of by every daemon that the keeper starts.
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(mode=0o700, parents=True)
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
+    return run_kept(DaemonSettings(directory=directory))

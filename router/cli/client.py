@@ -58,7 +58,7 @@ class LocalClient:
             ) from error
         except PermissionError as error:
             raise AgentUnreachableError(
-                f"only root may ask the route agent ({self._path})"
+                f"only root may ask the route agent ({self._path}); run it as root"
             ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise AgentUnreachableError(

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from router.cli.refusal import in_words
+
 BIN_DIR: Final = Path("/opt/cni/bin")
 CONF_DIR: Final = Path("/etc/cni/net.d")
 
@@ -63,7 +65,7 @@ def _run_install(options: argparse.Namespace) -> int:
     try:
         done = install(options.bin_dir, options.conf_dir, options.conflist)
     except (InstallError, OSError) as error:
-        print(f"podroute cni install: {error}", file=sys.stderr)
+        print(f"podroute cni install: {in_words(error)}", file=sys.stderr)
         return 1
     for line in done.changes or ("everything is in place",):
         print(line)
@@ -78,7 +80,7 @@ def _run_uninstall(options: argparse.Namespace) -> int:
     try:
         changes = uninstall(options.bin_dir, options.conf_dir)
     except OSError as error:
-        print(f"podroute cni uninstall: {error}", file=sys.stderr)
+        print(f"podroute cni uninstall: {in_words(error)}", file=sys.stderr)
         return 1
     for line in changes or ("nothing was there",):
         print(line)

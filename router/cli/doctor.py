@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from router.reconcile.diagnosis import Finding
 
 FINDINGS_STATUS = 3
+ASK_AS_ROOT = "only root may look at it all; run it as root"
 
 
 def add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,6 +33,11 @@ def add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _run(options: argparse.Namespace) -> int:
+    socket = options.run_dir / "router.sock"
+    if socket.exists() and not os.access(socket, os.W_OK):
+        # Else a node where all is well would seem to be without its daemons.
+        print(f"podroute doctor: {ASK_AS_ROOT}", file=sys.stderr)
+        return 1
     found, unseen = _examine(options, Path(options.conf_dir))
     print(shown(as_json(found, unseen), options.output, lambda _: render(found)))
     if options.output in ("table", "wide"):

@@ -20,6 +20,7 @@ from router.cli.completion import add_completion
 from router.cli.doctor import add_doctor
 from router.cli.drain import add_drain
 from router.cli.pods import add_pods
+from router.cli.refusal import in_words
 from router.cli.router import add_router
 from router.cli.support_bundle import add_support_bundle
 from router.cli.uninstall import add_uninstall
@@ -64,6 +65,11 @@ def _guarded(run: Callable[[], int]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except PermissionError as error:
+        if not os.geteuid():
+            raise  # root is refused nothing by file modes: a defect, or a lacking capability
+        print(f"podroute: {in_words(error)}", file=sys.stderr)
+        return 1
     return status
 
 

@@ -8,14 +8,16 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from router.agent.cni_door import ask_server
 from router.cli.output import add_output, shown
+from router.cli.refusal import in_words
 from router.cli.tables import duration, table
 from router.kernel.errors import KernelError
 
 Json = Mapping[str, Any]
+ASK_AS_ROOT: Final = "only root may ask the CNI server; run it as root"
 
 
 def add_pods(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,16 +30,19 @@ def add_pods(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _run_pods(options: argparse.Namespace) -> int:
     try:
         answer = ask_server(options.run_dir)
+    except PermissionError:
+        print(f"podroute pods: {ASK_AS_ROOT}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(
-            f"podroute pods: the CNI server does not answer ({error}); this is what the kernel"
-            " has. Pods keep working; new ones wait.",
+            f"podroute pods: the CNI server does not answer ({_reason(error)}); this is what the"
+            " kernel has. Pods keep working; new ones wait.",
             file=sys.stderr,
         )
         try:
             answer = look_at_kernel(options.run_dir)
         except (OSError, KernelError) as failure:
-            print(f"podroute pods: cannot read it ({failure}); only root may", file=sys.stderr)
+            print(f"podroute pods: cannot read it ({in_words(failure)})", file=sys.stderr)
             return 1
     now = time.time()
     print(
@@ -49,6 +54,10 @@ def _run_pods(options: argparse.Namespace) -> int:
         )
     )
     return 0
+
+
+def _reason(error: OSError) -> str:
+    return "it does not run" if isinstance(error, FileNotFoundError) else str(error)
 
 
 def look_at_kernel(run_dir: Path) -> Json:

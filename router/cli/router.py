@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from router.cli.refusal import in_words
+
 if TYPE_CHECKING:
     from router.kube.view import ClusterSettings
 
@@ -83,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         if options.check:
             settings = read_settings(config or CONFIG)
-            print(f"{config}: valid; node {settings.node}, {len(settings.peers)} peers")
+            print(f"{config or CONFIG}: valid; node {settings.node}, {len(settings.peers)} peers")
             return 0
         return run_router(
             Options(
@@ -100,7 +102,7 @@ def _run(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return _USAGE_ERROR
     except (OSError, ValueError, BgpError, AlreadyRunningError) as error:
-        print(f"podroute router: {error}", file=sys.stderr)
+        print(f"podroute router: {in_words(error)}", file=sys.stderr)
         return 1
 
 

@@ -123,23 +123,34 @@ def peers(answer: Json) -> str:
 
 
 def routes(answer: Json) -> str:
-    """Return one line per path, with the kernel's state of its prefix."""
+    """Return one line per path, with whether the kernel uses it."""
     header = ("PREFIX", "KERNEL", "PEER", "NEXT HOP", "AS PATH", "")
     rows: list[tuple[str, ...]] = []
     for route in answer["routes"]:
-        kernel = "yes" if route["installed"] else "no"
         why = route["why_not"] or ""
         for path in route["paths"]:
-            flags = [*(["best"] if path["best"] else []), *(["stale"] if path["stale"] else [])]
+            flags = flags_of(path)
+            kernel = in_kernel(route, path)
             note = "; ".join([", ".join(flags), *([why] if why else [])]).strip("; ")
             as_path = " ".join(map(str, path["as_path"]))
             rows.append((route["prefix"], kernel, path["peer"], path["next_hop"], as_path, note))
         for path in route["rejected"]:
             note = f"rejected: {path['reason']}"
-            rows.append((route["prefix"], kernel, path["peer"], path["next_hop"], "", note))
+            rows.append((route["prefix"], "no", path["peer"], path["next_hop"], "", note))
         if not route["paths"] and not route["rejected"]:
+            kernel = "yes" if route["installed"] else "no"
             rows.append((route["prefix"], kernel, "-", ", ".join(route["next_hops"]), "", why))
     return table(header, rows)
+
+
+def in_kernel(route: Json, path: Json) -> str:
+    """Say whether the kernel has this path of the route, and not only the prefix by another."""
+    return "yes" if route["installed"] and path["best"] else "no"
+
+
+def flags_of(path: Json) -> list[str]:
+    """Say in words where this accepted path stands."""
+    return ["best" if path["best"] else "not best", *(["stale"] if path["stale"] else [])]
 
 
 def services(answer: Json) -> str:

@@ -41,28 +41,29 @@ def routes(answer: Json) -> str:
     header = ("PREFIX", "KERNEL", "PEER", "NEXT HOP", "AS PATH", "ORIGIN", "MED", "LOCAL PREF")
     rows = []
     for route in answer["routes"]:
-        kernel = "yes" if route["installed"] else "no"
         for path in route["paths"]:
             attributes = [path[key] for key in ("origin", "med", "local_preference")]
             communities = " ".join([*path["communities"], *path["large_communities"]])
-            flags = [name for name in ("best", "stale") if path[name]]
             rows.append(
                 (
                     route["prefix"],
-                    kernel,
+                    tables.in_kernel(route, path),
                     path["peer"],
                     path["next_hop"],
                     " ".join(map(str, path["as_path"])),
                     *map(_text, attributes),
                     _text(communities),
-                    "; ".join([*flags, *([route["why_not"]] if route["why_not"] else [])]),
+                    "; ".join(
+                        [*tables.flags_of(path), *([route["why_not"]] if route["why_not"] else [])]
+                    ),
                 )
             )
         for path in route["rejected"]:
             empty = ("-",) * 5
             why = f"rejected: {path['reason']}"
-            rows.append((route["prefix"], kernel, path["peer"], path["next_hop"], *empty, why))
+            rows.append((route["prefix"], "no", path["peer"], path["next_hop"], *empty, why))
         if not route["paths"] and not route["rejected"]:
+            kernel = "yes" if route["installed"] else "no"
             hops = ", ".join(route["next_hops"])
             rows.append((route["prefix"], kernel, "-", hops, *("-",) * 5, _text(route["why_not"])))
     return table((*header, "COMMUNITIES", ""), rows)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from router.cli.cni import BIN_DIR, CONF_DIR
+from router.cli.refusal import in_words
 
 if TYPE_CHECKING:
     from cni.server.dataplane import Dataplane
@@ -64,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
             for line in _remove(options):
                 print(line)
     except (UninstallError, KernelError, OSError, ValueError) as error:
-        print(f"podroute uninstall: {error}", file=sys.stderr)
+        print(f"podroute uninstall: {in_words(error)}", file=sys.stderr)
         return 1
     _remove_run_dir(options.run_dir)
     return 0

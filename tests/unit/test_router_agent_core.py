@@ -109,9 +109,11 @@ def test_a_withdrawal_during_the_wait_after_a_start_counts_at_once(bench: Bench)
 
 
 def test_a_link_without_carrier_and_back(bench: Bench) -> None:
+    pulled = "link eth1 has no carrier: nothing is sent by it"
     bench.kernel.set_carrier("eth1", False)
     bench.step()
     assert bench.routes() == {POD: {"10.0.2.2"}}
+    assert pulled in view.status(bench.agent, bench.now)["reasons"]  # BGP still has its hold time
     bench.kernel.set_carrier("eth2", False)
     bench.step()
     assert bench.routes() == {}
@@ -122,6 +124,7 @@ def test_a_link_without_carrier_and_back(bench: Bench) -> None:
     bench.kernel.set_carrier("eth2", True)
     bench.step()
     assert bench.routes() == {POD: BOTH}
+    assert pulled not in view.status(bench.agent, bench.now)["reasons"]
 
 
 def test_a_foreign_route_is_left_alone_and_told() -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from bgp.event import Change, Updated
+from bgp.nlri import Prefix
+from bgp.path import Attributes
+from bgp.peer import PeerId
 from router.agent import view
 from router.agent.api import LocalApi
 from router.cli.cluster import cluster_parser
@@ -107,3 +112,28 @@ def test_every_command_and_option_is_explained() -> None:
                     helps = {pseudo.dest: pseudo.help for pseudo in action._choices_actions}
                     assert helps.keys() == action.choices.keys(), path
                     assert all(helps.values()), (path, helps)
+
+
+@pytest.mark.parametrize("form", ["table", "wide"])
+def test_only_a_path_that_the_kernel_uses_is_in_the_kernel(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench()
+    bench.establish("tor1", "tor2")
+    detour = Attributes(next_hop=ip_address("10.0.2.2"), as_path=(65102, 65000, 65101, 65202))
+    longer = Updated(
+        peer=PeerId("tor2"), changes=(Change(detour, (Prefix.parse("10.244.2.0/24"),)),)
+    )
+    bench.step(update("tor1", "10.244.2.0/24"), longer)
+    api = LocalApi(
+        tmp_path / "router.sock", {("GET", "/v1/routes"): lambda _: view.routes(bench.agent)}
+    )
+    try:
+        assert ask(tmp_path, "routes", "-o", form) == 0
+    finally:
+        api.close()
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [[*line.split()[1:3], line.split("  ")[-1]] for line in lines] == [
+        ["yes", "tor1", "best"],
+        ["no", "tor2", "not best"],
+    ]
