@@ -36,7 +36,10 @@ def status(answer: Json) -> str:
     lines = [
         f"node {answer['node']}  AS {answer['local_asn']}  router id {answer['router_id']}",
         f"state       {'ok' if answer['ok'] else 'NOT OK'}",
-        *(f"            - {reason}" for reason in answer["reasons"]),
+        *(
+            "            - " + reason.replace("\n", "\n              ")
+            for reason in answer["reasons"]
+        ),
         f"readiness   {answer['readiness']['state']}: {answer['readiness']['text']}",
         f"agent       pid {answer['pid']}, since {answer['since']}",
         f"speaker     pid {speaker['pid']}, restarted {speaker['restarts']} times",

@@ -18,6 +18,7 @@ from bgp.path import Attributes
 from bgp.peer import PeerId
 from router.agent import view
 from router.agent.api import LocalApi
+from router.cli import tables
 from router.cli.cluster import cluster_parser
 from router.cli.main import main, parser_of
 from router.cli.output import FORMATS, shown
@@ -137,3 +138,10 @@ def test_only_a_path_that_the_kernel_uses_is_in_the_kernel(
         ["yes", "tor1", "best"],
         ["no", "tor2", "not best"],
     ]
+
+
+def test_a_reason_of_several_lines_keeps_its_place() -> None:
+    bench = Bench()
+    answer = view.status(bench.agent, bench.now) | {"drain": {"phase": "none"}, "api": None}
+    shown_lines = tables.status(answer | {"reasons": ["first: a\nb"]}).splitlines()
+    assert shown_lines[2:4] == ["            - first: a", "              b"]
