@@ -88,6 +88,6 @@ def test_an_unused_address_answers_at_once(
     ):
         began_s = time.monotonic()
         shown = run()
-        assert time.monotonic() - began_s < 1
+        assert time.monotonic() - began_s < 4
         assert "nreachable" in shown, shown
         assert "exceeded" not in shown

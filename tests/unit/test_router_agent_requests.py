@@ -16,7 +16,7 @@ def test_a_call_before_the_wait_is_not_lost() -> None:
     wake()
     before = time.monotonic()
     wake.wait(5)
-    assert time.monotonic() - before < 1
+    assert time.monotonic() - before < 4
 
 
 def test_waking_from_a_signal_handler_never_deadlocks() -> None:
