@@ -175,7 +175,7 @@ class RouteAgent:
     def _watch_paths(self) -> None:
         for peer in self.liveness.judge(self.settings.peers):
             self._lose(peer)
-        self.rib.hold(self.liveness.distrusted)
+        self.rib.hold(self.liveness.held)
         for peer in self.liveness.to_reset(self.sessions.all):
             self.shells.speaker.reset(peer)
 

@@ -246,11 +246,11 @@ class Forwarding:
         if prefix in self.refused:
             return self.refused[prefix]
         best = self._rib.best(prefix)
-        if not best:
-            return "BFD lost the way to every peer that has a path"
         reasons = [
             answer
-            for path in best
+            for path in best or self._rib.paths(prefix)
             if isinstance(answer := self._resolver(path.attributes.next_hop), str)
         ]
+        if not best and not reasons:
+            return "BFD lost the way to every peer that has a path"
         return "; ".join(dict.fromkeys(reasons)) or "not written yet"

@@ -19,7 +19,7 @@ from bgp.session import Session
 from bgp.session import State as SessionState
 from router.agent.bfd_link import BfdShell
 from router.model.link import Links
-from router.reconcile.liveness import Watch, distrusted, report_of, watch
+from router.reconcile.liveness import Watch, cut, distrusted, report_of, watch
 
 _log = logging.getLogger(__name__)
 _NOTHING: Mapping[str, SessionReport] = {}
@@ -38,9 +38,22 @@ class Liveness:
         """Per peer the loss for which its session was reset last."""
         self._lost: frozenset[PeerId] = frozenset()
         self.distrusted: frozenset[PeerId] = frozenset()
+        self._cut: Mapping[PeerId, str] = {}
+
+    @property
+    def held(self) -> frozenset[PeerId]:
+        """Peers whose paths are not used now, though their sessions may stand."""
+        return self.distrusted | self._cut.keys()
+
+    def why_held(self, peer: PeerId) -> str:
+        """Return in words why no path of this peer is used; '' if they are."""
+        if peer in self._cut:
+            return f"link {self._cut[peer]} toward this peer has no carrier"
+        return "BFD lost the way to this peer" if peer in self.distrusted else ""
 
     def see_links(self, peers: tuple[PeerSettings, ...], links: Links) -> None:
         """Ask the daemon for what the peers need on these links."""
+        self._cut = cut(peers, links)
         self._watch = watch(peers, links, self._watch.specs)
         specs = tuple(self._watch.specs.values())
         if specs != self._told:

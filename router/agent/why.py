@@ -116,11 +116,10 @@ def _learned(agent: RouteAgent, prefix: Prefix) -> Json:
     shown = view.route(agent, prefix)
     since = {session.peer: view.time_text(session.since) for _, session in agent.sessions.all}
     for path, made in zip(agent.rib.paths(prefix), shown["paths"], strict=True):
-        lost = path.peer in agent.liveness.distrusted
         made["session_since"] = since.get(path.peer)
         made["accepted_by"] = _accepted_by(peers[path.peer], prefix, path.attributes)
         made["why_not_best"] = (
-            "BFD lost the way to this peer" if lost else why_not_chosen(path, best, internal)
+            agent.liveness.why_held(path.peer) or why_not_chosen(path, best, internal)
         ) or None
     for refusal, made in zip(agent.rib.rejections(prefix), shown["rejected"], strict=True):
         made["as_path"] = list(refusal.attributes.as_path)

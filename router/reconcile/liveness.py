@@ -48,6 +48,20 @@ def watch(peers: Iterable[PeerSettings], links: Links, before: Mapping[PeerId, S
     return Watch(specs=specs, missing=missing)
 
 
+def cut(peers: Iterable[PeerSettings], links: Links) -> Mapping[PeerId, str]:
+    """Return the peers behind a link that is down or without carrier, and the link's name.
+
+    Nothing can be sent by what they announced (RFC 4271 section 9.1.2: a next hop that cannot be
+    resolved takes its path out of the decision), long before their hold times are over.
+    """
+    found: dict[PeerId, str] = {}
+    for peer in peers:
+        link = _link(peer.address, links)
+        if link is not None and not link.usable:
+            found[peer.name] = link.name
+    return found
+
+
 def distrusted(
     peers: Iterable[PeerSettings],
     reports: Mapping[str, SessionReport],

@@ -174,11 +174,12 @@ class Run:
             self.tell(Updated(peer=peer, changes=[Change(attributes, PREFIXES[:4])]))
 
     def expected(self) -> Routes:
-        """Return what the kernel has to have: of the best paths, those whose link is up."""
+        """Return what the kernel has to have: the best of the paths whose link is up."""
         found: Routes = {}
+        cut = {peer for peer, hop in self.hops.items() if f"eth{hop.split('.')[2]}" in self.down}
+        self.model.held = frozenset(cut)
         for prefix in PREFIXES:
-            best = (self.hops[peer] for peer, _ in self.model.best(prefix))
-            hops = tuple(sorted(hop for hop in best if f"eth{hop.split('.')[2]}" not in self.down))
+            hops = tuple(sorted(self.hops[peer] for peer, _ in self.model.best(prefix)))
             if hops:
                 found["default" if prefix == DEFAULT else str(prefix)] = hops
         return found

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
 
+from bgp.event import Change, Updated
 from bgp.nlri import Prefix
+from bgp.path import Attributes
+from bgp.peer import PeerId
+from router.agent.why import Pods, Subject, why
 from router.kernel.monitor import Noticed
 from tests.support.agent import Bench
 from tests.support.bgp_events import update
@@ -55,3 +61,20 @@ def test_without_a_notification_the_timer_repairs(bench: Bench) -> None:
     bench.kernel.fib.routes.clear()
     bench.step(after_s=31)
     assert bench.routes() == {POD: BOTH}
+
+
+def test_a_longer_way_takes_over_from_one_whose_link_is_cut(bench: Bench) -> None:
+    """As for a ToR's own address: the way by the other ToR is longer, and all there is now."""
+    longer = Attributes(next_hop=ip_address("10.0.2.2"), as_path=(65102, 65000, 65202))
+    detour = Change(longer, (Prefix.parse(POD),))
+    bench.step(Updated(peer=PeerId("tor2"), changes=(detour,)))
+    assert bench.routes() == {POD: {"10.0.1.2"}}
+    bench.kernel.set_carrier("eth1", False)
+    bench.step()
+    assert bench.routes() == {POD: {"10.0.2.2"}}
+    paths = why(bench.agent, Subject.parse(POD), Pods({"pods": []}))["learned"]["paths"]
+    reasons = {path["peer"]: path["why_not_best"] for path in paths}
+    assert reasons == {"tor1": "link eth1 toward this peer has no carrier", "tor2": None}
+    bench.kernel.set_carrier("eth1", True)
+    bench.step()
+    assert bench.routes() == {POD: {"10.0.1.2"}}
