@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from router.agent.cni_door import ask_server
 from router.cli.client import AgentUnreachableError, LocalClient, UnixConnection
 from router.cli.doctor import examine_in
 from router.config.yaml_text import password_files
+from router.kernel.protocols import RouteProtocol
 
 _TIMEOUT_S: Final = 20.0
 _LOG_LINES: Final = "5000"
@@ -29,22 +30,8 @@ _ROOT_ONLY: Final = 0o600
 _PACKAGES: Final = ("podroute", "exabgp", "pyroute2", "kubernetes", "netaddr", "PyYAML")
 _UNITS: Final = ("podroute-router", "podroute-cni", "podroute-bfd")
 _COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "kernel/links.txt": ("ip", "-details", "-statistics", "link", "show"),
-    "kernel/addresses.txt": ("ip", "address", "show"),
-    "kernel/rules-ipv4.txt": ("ip", "-4", "rule", "show"),
-    "kernel/rules-ipv6.txt": ("ip", "-6", "rule", "show"),
     "kernel/nexthops.txt": ("ip", "nexthop", "show", "proto", "74"),
     "kernel/nft.txt": ("nft", "list", "ruleset"),
-    "kernel/neighbors.txt": ("ip", "neighbor", "show"),
-    **{
-        f"kernel/routes-ipv{family}-proto-{number}.txt": (
-            *("ip", f"-{family}", "route", "show", "table", "all", "proto", number),
-        )
-        for family in ("4", "6")
-        for number in ("73", "74", "75")
-    },
-    "kernel/routes-ipv4-main.txt": ("ip", "-4", "route", "show"),
-    "kernel/routes-ipv6-main.txt": ("ip", "-6", "route", "show"),
     "journal.txt": (
         *("journalctl", "--no-pager", "-o", "short-iso", "-n", _LOG_LINES),
         *(word for unit in _UNITS for word in ("-u", unit)),
@@ -76,6 +63,8 @@ def collect(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _parts(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], str]]]:
+    from router.kernel.inventory import readers
+
     client = LocalClient(options.run_dir)
     yield "versions.json", lambda: _json(_versions())
     for name in ("status", "peers", "services"):
@@ -95,6 +84,8 @@ def _parts(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], str]
         yield f"state/{path.name}", path.read_text
     yield "environment.txt", _environment
     yield "kernel/sysctls.txt", lambda: _sysctls(options.proc_sys)
+    for name, objects in readers(sorted(RouteProtocol)).items():
+        yield f"kernel/{name}.jsonl", lambda objects=objects: _lines(objects())  # type: ignore[misc]
     for name, words in _COMMANDS.items():
         yield name, lambda words=words: _output(words)  # type: ignore[misc]
     for number, path in enumerate(options.log):
@@ -150,6 +141,10 @@ def write(path: Path | None, files: Mapping[str, str]) -> Path:
             member.size, member.mtime, member.mode = len(data), int(time.time()), _ROOT_ONLY
             archive.addfile(member, io.BytesIO(data))
     return made
+
+
+def _lines(objects: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(each) + "\n" for each in objects)
 
 
 def _json(value: Any) -> str:

@@ -46,8 +46,12 @@ def test_everything_is_in_it_but_the_password() -> None:
         "state/drain.json",
         "state/sysctls.json",
     }
-    assert "10.244.2.0/24" in files["kernel/routes-ipv4-proto-74.txt"]
-    assert "10.244.1." in files["kernel/routes-ipv4-proto-73.txt"]
+    learned = [json.loads(line) for line in files["kernel/routes-ipv4-proto-74.jsonl"].splitlines()]
+    assert "10.244.2.0/24" in {route["dst"] for route in learned}
+    assert "10.244.1." in files["kernel/routes-ipv4-proto-73.jsonl"]
+    links = [json.loads(line)["ifname"] for line in files["kernel/links.jsonl"].splitlines()]
+    assert {"lo", "eth1", "eth2"} <= set(links)
+    assert "10.0.1." in files["kernel/neighbors-ipv4.jsonl"]
     assert json.loads(files["doctor.json"])["findings"] == []
     assert json.loads(files["routes-summary.json"])["installed"] > 0
     assert "podroute_routes_installed" in files["metrics.txt"]
