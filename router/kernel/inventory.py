@@ -53,7 +53,7 @@ def _dump(method: str, **filters: int) -> list[Object]:
 def _plain(message: Any) -> Object:
     plain = {k: _value(v) for k, v in message.items() if k not in _LEFT_OUT and k[0] != "_"}
     named = ((name.partition("_")[2].lower(), value) for name, value in message.get("attrs", ()))
-    plain |= {key: _value(value) for key, value in named if key}
+    plain |= {key: _value(value) for key, value in named if key and key not in _LEFT_OUT}
     if "dst_len" in plain and "dst" in plain:
         plain["dst"] = f"{plain['dst']}/{plain['dst_len']}"
     return plain
