@@ -19,6 +19,7 @@ import select
 import signal
 import socket
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,21 @@ def build(setup: dict[str, Any]) -> None:
     socket.sethostname(setup["hostname"])
     Path("/etc/hostname").write_text(f"{setup['hostname']}\n")
     Path("/etc/hosts").write_text(HOSTS.format(hostname=setup["hostname"]))
+    choose_paths_alone(setup["hostname"])
     for key, value in setup["sysctls"]:
         write_sysctl(key, value)
+
+
+def choose_paths_alone(hostname: str) -> None:
+    """Let the node spread flows over equal paths by a hash of its own, as a machine does.
+
+    All namespaces of one kernel share a seed (fib_multipath_hash_seed, Linux 6.11): the second
+    router in a row would send everything that the first gave it by the same of its paths, and
+    whole links would carry nothing.
+    """
+    seed = Path("/proc/sys/net/ipv4/fib_multipath_hash_seed")
+    if seed.exists():
+        write_sysctl("net.ipv4.fib_multipath_hash_seed", str(zlib.crc32(hostname.encode()) | 1))
 
 
 def release_namespaces() -> None:
