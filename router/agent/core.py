@@ -200,13 +200,13 @@ class RouteAgent:
             self._guard()
         self._attempt("unused service addresses", lambda: self._reject(now))
         aggregates = self.rejecting.protects(self.serving.aggregates)
-        acknowledged = self.announcer.is_acknowledged()
+        heard = self.announcer.is_acknowledged
         self.announcer.announce(
             self.settings,
             self._own,
             guards=Guards(self.forwarding.fib.unreachables, self.rejecting.present),
             links=self.links if self._seen_links else None,
-            services=self.serving.announced(now, aggregates, is_acknowledged=acknowledged),
+            services=self.serving.announced(now, aggregates, heard),
             contested=self.duplicates.contested,
             kept_down=self.holds.endings(),
         )

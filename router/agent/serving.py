@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Final
 
 from bgp.nlri import Prefix
@@ -115,7 +115,10 @@ class Serving:
         return now < self._began + self._patience_s
 
     def announced(
-        self, now: float, rejected: Set[Prefix] = frozenset(), *, is_acknowledged: bool = True
+        self,
+        now: float,
+        rejected: Set[Prefix] = frozenset(),
+        is_acknowledged: Callable[[], bool] = lambda: True,
     ) -> frozenset[Prefix] | None:
         """Return what this node shall announce; None while a start has to wait for the API.
 

@@ -11,7 +11,7 @@ drawn to the nodes, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -133,16 +133,19 @@ class Replacing:
     """What is announced and not acknowledged yet."""
 
     def networks(
-        self, wanted: frozenset[Prefix], valid: Set[Prefix], *, is_acknowledged: bool
+        self, wanted: frozenset[Prefix], valid: Set[Prefix], *, is_acknowledged: Callable[[], bool]
     ) -> frozenset[Prefix]:
         """Return what to announce to get to `wanted`.
 
         `valid` is what could as well be announced: nothing else is kept. `is_acknowledged`: the
-        peers have what was returned last.
+        peers have what was returned last; it takes milliseconds to find out, so it is asked only
+        where something is replaced.
         """
-        unheard = _NOTHING if is_acknowledged else self._unheard & self._shown
-        self._unheard = unheard | (wanted - self._shown)
         replaced = (self._shown - wanted) & valid
+        unheard = self._unheard & self._shown
+        if replaced and unheard and is_acknowledged():
+            unheard = _NOTHING
+        self._unheard = unheard | (wanted - self._shown)
         self._shown = wanted | _overlapping(replaced, self._unheard & wanted)
         return self._shown
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,12 +52,12 @@ def test_what_is_reached_before_and_after_is_reached_meanwhile(
             surely = shown
         # Everything works all the time here: what is kept is for `Replacing` to say.
         every = frozenset(p for each, _ in steps for p in each)
-        shown = made.networks(wanted, every, is_acknowledged=is_acknowledged)
+        shown = made.networks(wanted, every, is_acknowledged=partial(bool, is_acknowledged))
         assert wanted <= shown
         assert reached(surely) & reached(before) & reached(wanted) <= reached(surely & shown)
         surely &= shown
         before = wanted
-    assert made.networks(before, frozenset(), is_acknowledged=True) == before
+    assert made.networks(before, frozenset(), is_acknowledged=lambda: True) == before
 
 
 @given(SETS, SETS, st.booleans(), st.booleans())

@@ -96,7 +96,7 @@ def test_what_replaces_is_acknowledged_before_what_is_replaced_goes() -> None:
     other = prefixes("198.51.100.1")
 
     def step(wanted: frozenset[Prefix], *, acknowledged: bool) -> frozenset[Prefix]:
-        return made.networks(wanted, one | NET | other, is_acknowledged=acknowledged)
+        return made.networks(wanted, one | NET | other, is_acknowledged=lambda: acknowledged)
 
     assert step(one | other, acknowledged=True) == one | other
     # What nothing replaces goes at once.
@@ -111,8 +111,8 @@ def test_what_replaces_is_acknowledged_before_what_is_replaced_goes() -> None:
 def test_an_address_that_nobody_serves_any_more_is_not_kept() -> None:
     made = Replacing()
     one = prefixes("203.0.113.1")
-    made.networks(one, one, is_acknowledged=True)
-    assert made.networks(NET, NET, is_acknowledged=False) == NET
+    made.networks(one, one, is_acknowledged=lambda: True)
+    assert made.networks(NET, NET, is_acknowledged=lambda: False) == NET
 
 
 @pytest.mark.parametrize(
