@@ -89,6 +89,8 @@ def false_findings(names: tuple[str, ...]) -> Check:
                     faults += [f"{where}: not looked at: {u}" for u in answer["not_looked_at"]]
         except _FAILURES as error:
             faults.append(f"{name}: {error}")
+    if not nodes:
+        faults.append("no node was asked")
     return Check(
         name="false_findings",
         value=len(found),
