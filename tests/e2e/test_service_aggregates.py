@@ -48,7 +48,7 @@ def web() -> Iterator[Shop]:
 def be_no_transit(web: Shop) -> None:
     """Let the router outside tell neither ToR what the other has.
 
-    Else a prefix that all nodes withdraw is looked for there for some 100 ms (path hunting), and
+    Else a prefix that all nodes withdraw is looked for there for a moment (path hunting), and
     a longer one is used although the shorter works.
     """
     lines = ["configure terminal"]
@@ -153,11 +153,21 @@ def test_a_restarted_agent_keeps_table_and_aggregate(web: Shop) -> None:
     finally:
         stream.close()
     assert heard.lost == ()
+    assert heard.sent > 200
+    web.wait_announced_by(*web.hosts, prefixes=AGGREGATES)
 
 
 def test_without_endpoints_nothing_is_left(web: Shop) -> None:
-    web.set_endpoints()
-    web.wait_announced_by(prefixes=AGGREGATES)
+    """Datagrams sent meanwhile are the control of the tests that lose none."""
+    streams = [Stream(web.client, VIPS[family], PORT) for family in VIPS]
+    try:
+        web.set_endpoints()
+        web.wait_announced_by(prefixes=AGGREGATES)
+        heard = [stream.end() for stream in streams]
+    finally:
+        for stream in streams:
+            stream.close()
+    assert all(each.lost for each in heard)
 
     def gone() -> bool:
         left = [host.name for host in web.hosts if table(host)]
