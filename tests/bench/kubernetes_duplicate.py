@@ -17,7 +17,7 @@ from containerlab.demo.tor import RouteWatch
 from containerlab.measure.check import Check, at_least, exactly
 from containerlab.measure.flows import Group, GroupResult, Traffic
 from tests.support.kube_fabric import KubeFabric
-from tests.support.wait import NotYetError, wait_until
+from tests.support.wait import wait_until
 
 FLOWS: Final = 20
 RATE: Final = 25.0
@@ -86,17 +86,15 @@ def _life(scene: KubeFabric) -> Faults:
         watches = [stack.enter_context(RouteWatch(tor)) for tor in scene.fabric.tors]
         scene.register(three, cidrs)
         scene.start_agent(three, services=False)
-        _wait_claims(scene, "node3", "yielded")
+        scene.wait_claims(three, "yielded", cidrs)
+        _wait_event(scene, "node3")
         time.sleep(PAUSE_S)
         scene.wait_ways(cidrs, ("node1",), 1)
-        told = [e for e in _events(scene) if e["regarding"]["name"] == "node3"]
-        if not told:
-            faults.append("no Event says that node3 yields")
         lists = scene.lists_of_nodes()
         if lists > len(cidrs):
             faults.append(f"{lists} lists of all Nodes for {len(cidrs)} pod CIDRs")
         scene.delete_node("node3")
-        _wait_told(scene, "our Node object was deleted")
+        scene.wait_reasons(three, "our Node object was deleted")
         time.sleep(PAUSE_S)
         three.podroute("stop", "--withdraw")
         three.agent.wait_ended("stop --withdraw")
@@ -124,24 +122,11 @@ def _without_resolution(scene: KubeFabric) -> Faults:
     return []
 
 
-def _wait_claims(scene: KubeFabric, name: str, state: str) -> None:
+def _wait_event(scene: KubeFabric, node: str) -> None:
     def probe() -> bool:
-        claims = scene.status(scene.host(name))["pod_cidr_claims"]
-        if not claims or any(each["state"] != state for each in claims):
-            raise NotYetError(claims)
-        return True
+        return any(each["regarding"]["name"] == node for each in _events(scene))
 
-    wait_until(probe, deadline_s=30, what=f"{name}: its pod CIDRs are {state}")
-
-
-def _wait_told(scene: KubeFabric, text: str) -> None:
-    def probe() -> bool:
-        reasons = scene.status(scene.host("node3"))["reasons"]
-        if not any(text in reason for reason in reasons):
-            raise NotYetError(reasons)
-        return True
-
-    wait_until(probe, deadline_s=10, what=text)
+    wait_until(probe, deadline_s=10, what=f"an Event says that {node} yields")
 
 
 def _events(scene: KubeFabric) -> list[dict[str, Any]]:

@@ -8,13 +8,12 @@ from ipaddress import ip_network
 import pytest
 
 from containerlab.demo.daemon import PODROUTE
-from containerlab.demo.fabric import Host
 from containerlab.demo.tor import RouteWatch
 from containerlab.measure.check import render_table
 from router.kube.clock import wall_time as utc_now
 from tests.bench.kubernetes_maintenance import check_maintenance
 from tests.support.kube_fabric import KubeFabric, kube_fabric
-from tests.support.wait import NotYetError, wait_until
+from tests.support.wait import wait_until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -47,30 +46,6 @@ def scene() -> Iterator[KubeFabric]:
         yield made
 
 
-def claims(scene: KubeFabric, name: str) -> dict[str, str]:
-    found = scene.status(scene.host(name))["pod_cidr_claims"]
-    return {each["prefix"]: each["state"] for each in found}
-
-
-def wait_claims(scene: KubeFabric, name: str, state: str, cidrs: list[str]) -> None:
-    def probe() -> bool:
-        if (seen := claims(scene, name)) != dict.fromkeys(cidrs, state):
-            raise NotYetError(f"{seen}, {scene.host(name).agent.log_tail()}")
-        return True
-
-    wait_until(probe, deadline_s=30, what=f"{name}: {cidrs} are {state}")
-
-
-def wait_reasons(scene: KubeFabric, host: Host, text: str, *, told: bool) -> None:
-    def probe() -> bool:
-        reasons = scene.status(host)["reasons"]
-        if any(text in reason for reason in reasons) is not told:
-            raise NotYetError(reasons)
-        return True
-
-    wait_until(probe, deadline_s=15, what=f"status tells {text!r}: {told}")
-
-
 def test_an_elder_that_comes_second_is_heard_whatever_the_tors_prefer(scene: KubeFabric) -> None:
     """The younger announces first, and is the ToRs' best path: nobody tells it of the other's."""
     one, two, _ = scene.fabric.hosts
@@ -82,9 +57,9 @@ def test_an_elder_that_comes_second_is_heard_whatever_the_tors_prefer(scene: Kub
     scene.start_agent(two, services=False)
     scene.wait_ways(cidrs, ("node2",), 30)
     scene.start_agent(one, services=False)
-    wait_claims(scene, "node2", "yielded", cidrs)
+    scene.wait_claims(two, "yielded", cidrs)
     scene.wait_ways(cidrs, ("node1",), 10)
-    wait_claims(scene, "node1", "clear", cidrs)
+    scene.wait_claims(one, "clear", cidrs)
     halves = ["10.244.1.0/25", "10.244.1.128/25", "fd00:244:1::/65", "fd00:244:1:0:8000::/65"]
     scene.wait_ways(halves, (), 10)
     wrong = scene.status(two)["readiness"]["wrong"]
@@ -98,7 +73,7 @@ def test_the_younger_with_another_cidr_announces_it(scene: KubeFabric) -> None:
     scene.delete_node("node2")
     scene.register(two)
     scene.wait_ways(theirs, ("node2",), 20)
-    wait_claims(scene, "node2", "clear", theirs)
+    scene.wait_claims(two, "clear", theirs)
     scene.wait_ways([*map(str, one.pod_cidrs)], ("node1",), 5)
 
 
@@ -117,12 +92,12 @@ def test_a_drain_at_the_node_is_told_and_can_be_set_aside(scene: KubeFabric) -> 
     assert refused.returncode == 1
     assert f"stays drained: {what} orders it" in refused.stdout
     scene.delete_node("node2")
-    wait_reasons(scene, two, GONE, told=True)
+    scene.wait_reasons(two, GONE)
     scene.wait_ways(own, (), 1)
     two.podroute("undrain", "--override")
     scene.wait_ways(own, ("node2",), 10)
     scene.register(two)
-    wait_reasons(scene, two, "set it aside", told=False)
+    scene.wait_reasons(two, "set it aside", told=False)
     scene.annotate(two, drain="true", drain_wait="0")
     scene.wait_phase(two, "drained")
     scene.annotate(two, drain=None, drain_wait=None)
@@ -138,7 +113,7 @@ def test_a_cordon_and_a_deleted_node_move_no_traffic(scene: KubeFabric) -> None:
         scene.api.merge("/api/v1/nodes/node2", {"spec": spec})
         scene.api.request("DELETE", "/api/v1/nodes/node2")
 
-        wait_reasons(scene, two, GONE, told=True)
+        scene.wait_reasons(two, GONE)
         scene.wait_ways(own, ("node2",), 1)
         assert [watch.removed(ip_network(cidr)) for cidr in own] == [None, None]
     assert scene.status(two)["drain"]["phase"] == "none"

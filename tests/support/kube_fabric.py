@@ -129,6 +129,29 @@ class KubeFabric:
 
         wait_until(probe, deadline_s=deadline_s, what=f"{host.name}: the drain is {phase}")
 
+    def wait_claims(self, host: Host, state: str, pod_cidrs: Sequence[str]) -> None:
+        """Wait until the node has a claim to exactly these pod CIDRs, all in this state."""
+
+        def probe() -> bool:
+            listed = self.status(host)["pod_cidr_claims"]
+            claims = {each["prefix"]: each["state"] for each in listed}
+            if claims != dict.fromkeys(pod_cidrs, state):
+                raise NotYetError(f"{claims}, {host.agent.log_tail()}")
+            return True
+
+        wait_until(probe, deadline_s=30, what=f"{host.name}: {pod_cidrs} are {state}")
+
+    def wait_reasons(self, host: Host, text: str, *, told: bool = True) -> None:
+        """Wait until the node's status gives a reason with this text, or none any more."""
+
+        def probe() -> bool:
+            reasons = self.status(host)["reasons"]
+            if any(text in reason for reason in reasons) is not told:
+                raise NotYetError(reasons)
+            return True
+
+        wait_until(probe, deadline_s=15, what=f"{host.name}: status tells {text!r}: {told}")
+
     def make_pod(self, host: Host, name: str) -> Pod:
         """Give it a pod as soon as it knows its pod CIDRs."""
         facts = ["test", "-e", "/run/podroute/node.json"]
