@@ -7,12 +7,15 @@ BGP, so that the one can be away without the other. Nothing forwards between the
 
 from __future__ import annotations
 
+import base64
 import json
 import ssl
 import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
+
+import yaml
 
 from containerlab.demo.fabric import NODES, ROOT
 from containerlab.netlab import Lab
@@ -57,6 +60,21 @@ def token_of(node: str) -> str:
     return f"podroute-{node}"
 
 
+def kubeconfig(url: str, token: str, ca: str = "") -> str:
+    """Return a kubeconfig for one server, whose certificate is signed by *ca* (PEM) if any."""
+    authority = {"certificate-authority-data": base64.b64encode(ca.encode()).decode()} if ca else {}
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "lab",
+            "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "agent"}}],
+            "clusters": [{"name": "lab", "cluster": {"server": url, **authority}}],
+            "users": [{"name": "agent", "user": {"token": token}}],
+        }
+    )
+
+
 class ApiServer:
     """The program, its faults, and requests of an administrator."""
 
@@ -83,6 +101,10 @@ class ApiServer:
             raise ApiError(f"the API server did not start: {self._process.stderr.read()}")
         self.ca = client.run(["cat", f"{_TLS}/ca.crt"]).stdout
         self._context = ssl.create_default_context(cadata=self.ca)
+
+    def kubeconfig(self, node: str) -> str:
+        """Return the kubeconfig of a node's agent."""
+        return kubeconfig(URL, token_of(node), self.ca)
 
     def close(self) -> None:
         """End it."""

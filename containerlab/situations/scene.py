@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +12,7 @@ import yaml
 
 from containerlab.demo.daemon import Daemon
 from containerlab.demo.fabric import TOPOLOGY, Fabric, Host, wait_for
-from containerlab.demo.kubernetes_api import URL, ApiServer, join_management_network, token_of
+from containerlab.demo.kubernetes_api import ApiServer, join_management_network
 from containerlab.demo.tor import Tor
 from containerlab.netlab import Lab
 from containerlab.situations.situation import Finding, Situation
@@ -89,7 +88,7 @@ class Scene:
             cidrs = [str(network) for network in host.pod_cidrs]
             spec = {"podCIDR": cidrs[0], "podCIDRs": cidrs}
             api.merge(f"/api/v1/nodes/{host.name}", {"spec": spec})
-            host.node.run(["tee", _KUBECONFIG], input=yaml.safe_dump(_kubeconfig(api, host.name)))
+            host.node.run(["tee", _KUBECONFIG], input=api.kubeconfig(host.name))
             words = ("--kubernetes", "--kubeconfig", _KUBECONFIG, "--node", host.name)
             self.restart_agent(host, *START, *words)
             self.wait_healthy()
@@ -142,15 +141,3 @@ def tell(tor: Tor, *lines: str) -> None:
     """Enter lines in an FRR's configuration."""
     commands = ["configure terminal", *lines]
     tor.node.run(["vtysh", *(word for line in commands for word in ("-c", line))])
-
-
-def _kubeconfig(api: ApiServer, node: str) -> dict[str, Any]:
-    ca = base64.b64encode(api.ca.encode()).decode()
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "lab",
-        "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "agent"}}],
-        "clusters": [{"name": "lab", "cluster": {"server": URL, "certificate-authority-data": ca}}],
-        "users": [{"name": "agent", "user": {"token": token_of(node)}}],
-    }

@@ -29,6 +29,7 @@ from typing import Any, Final
 import yaml
 
 from containerlab.demo.daemon import PODROUTE
+from containerlab.demo.kubernetes_api import kubeconfig
 from containerlab.fakeapi import objects
 from containerlab.fakeapi.server import FakeApi
 from containerlab.measure.check import Check, all_ok, at_most, render_json, render_table
@@ -166,16 +167,8 @@ def start_agent(node: Namespace, api: FakeApi, stack: ExitStack) -> int:
         "cluster": {"pod_prefixes": ["10.244.0.0/16"]},
         "peers": [{"name": "tor1", "address": "10.0.1.2", "remote_asn": 65101}],
     }
-    kubeconfig = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": api.url}}],
-        "users": [{"name": "u", "user": {"token": "any"}}],
-    }
     node.run(["tee", "/run/podroute.yaml"], input=yaml.safe_dump(config))
-    node.run(["tee", "/run/kubeconfig"], input=yaml.safe_dump(kubeconfig))
+    node.run(["tee", "/run/kubeconfig"], input=kubeconfig(api.url, token="any"))
     argv = [
         PODROUTE, "--state-dir", "/run/state", "router", "--config", "/run/podroute.yaml",
         "--kubernetes", "--kubeconfig", "/run/kubeconfig", "--node", "node1",

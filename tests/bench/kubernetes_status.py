@@ -17,9 +17,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
 from typing import Any, Final
 
-import yaml
-
 from containerlab.demo.daemon import PODROUTE
+from containerlab.demo.kubernetes_api import kubeconfig
 from containerlab.fakeapi import objects
 from containerlab.fakeapi.request import parse_request
 from containerlab.fakeapi.resources import ApiError
@@ -105,15 +104,7 @@ def _agent_at_rest(stack: ExitStack) -> FakeApi:
 
 
 def _start(node: Namespace, api: FakeApi, stack: ExitStack) -> None:
-    kubeconfig = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": api.url}}],
-        "users": [{"name": "u", "user": {"token": "any"}}],
-    }
-    node.run(["tee", "/run/kubeconfig"], input=yaml.safe_dump(kubeconfig))
+    node.run(["tee", "/run/kubeconfig"], input=kubeconfig(api.url, token="any"))
     words = (
         f"{PODROUTE} --state-dir /run/state router --kubernetes --kubeconfig /run/kubeconfig"
         " --node node1"

@@ -5,7 +5,6 @@ What kubelet and people do to Nodes, the tests do through the API, as they would
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import yaml
 
 from containerlab.demo.daemon import PODROUTE
 from containerlab.demo.fabric import FAMILIES, NODES, TOPOLOGY, Fabric, Host
-from containerlab.demo.kubernetes_api import URL, ApiServer, join_management_network, token_of
+from containerlab.demo.kubernetes_api import ApiServer, join_management_network
 from containerlab.demo.pod import Pod
 from containerlab.demo.tor import Tor
 from containerlab.fakeapi import objects
@@ -92,17 +91,7 @@ class KubeFabric:
         if services:
             config["announce"] = {**config["announce"], "services": {"load_balancer": True}}
         write(host.node, _CONFIG, yaml.safe_dump(config))
-        ca = base64.b64encode(self.api.ca.encode()).decode()
-        server = {"server": URL, "certificate-authority-data": ca}
-        kubeconfig = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "c",
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "clusters": [{"name": "c", "cluster": server}],
-            "users": [{"name": "u", "user": {"token": token_of(host.name)}}],
-        }
-        write(host.node, _KUBECONFIG, yaml.safe_dump(kubeconfig))
+        write(host.node, _KUBECONFIG, self.api.kubeconfig(host.name))
         host.agent.start(
             "--state-dir", "/run/state", "router", "--config", _CONFIG, "--kubernetes",
             "--kubeconfig", _KUBECONFIG, "--node", host.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 import yaml
 
 from containerlab.demo.fabric import TOPOLOGY, Fabric, Host, usable_legs
-from containerlab.demo.kubernetes_api import URL, ApiServer, join_management_network, token_of
+from containerlab.demo.kubernetes_api import ApiServer, join_management_network
 from containerlab.demo.pod import Pod
 from containerlab.fakeapi import objects
 from containerlab.netlab import Lab
@@ -92,18 +91,7 @@ class Shop:
         )
         self.api.request("POST", "/api/v1/nodes", made)
         self.configure(host, self._settings)
-        ca = base64.b64encode(self.api.ca.encode()).decode()
-        kubeconfig = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "c",
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "clusters": [
-                {"name": "c", "cluster": {"server": URL, "certificate-authority-data": ca}}
-            ],
-            "users": [{"name": "u", "user": {"token": token_of(host.name)}}],
-        }
-        write(host.node, _KUBECONFIG, yaml.safe_dump(kubeconfig))
+        write(host.node, _KUBECONFIG, self.api.kubeconfig(host.name))
 
     def configure(self, host: Host, settings: Mapping[str, Any]) -> None:
         """Write an agent's configuration, which a running one follows."""
