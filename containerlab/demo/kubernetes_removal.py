@@ -12,10 +12,11 @@ import yaml
 from containerlab.demo.fabric import NODES, ROOT, Host
 from containerlab.demo.kubernetes_api import condition
 from containerlab.demo.kubernetes_cluster import CNI_DIRS, NAMESPACE, TAINT, Cluster
+from containerlab.demo.kubernetes_objects import RESOURCES
 from containerlab.measure.check import Check, exactly
 from containerlab.netlab.node import Node
 
-STATUSES: Final = "/apis/podroute.dev/v1alpha1/bgpnodestatuses"
+STATUSES: Final = f"{RESOURCES}/bgpnodestatuses"
 JOB: Final = ROOT / "deploy/kustomize/uninstall/job.yaml"
 # What a plain host has before: the daemons must change these and the removal put them back.
 PLAIN: Final = {
