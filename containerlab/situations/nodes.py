@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
+from containerlab.demo.fabric import Host, wait_for
 from containerlab.demo.pod import PluginError
-from containerlab.situations.scene import CONF_DIR, RUN_DIR, START, Scene
+from containerlab.situations.scene import CONF_DIR, RUN_DIR, START, Scene, by_shell
 from containerlab.situations.situation import Situation
 
 _SMALL_POOLS = ("10.244.1.0/29", "fd00:244:1::/125")
@@ -19,55 +20,36 @@ _WITHOUT_NET_ADMIN = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_a
 
 def _shell(breaking: str, mending: str) -> Callable[[Scene], AbstractContextManager[None]]:
     """Return a situation made by a command on node1."""
-
-    @contextmanager
-    def apply(scene: Scene) -> Iterator[None]:
-        node = scene.hosts[0].node
-        node.run(["sh", "-ec", breaking])
-        try:
-            yield
-        finally:
-            node.run(["sh", "-ec", mending])
-
-    return apply
+    return lambda scene: by_shell(scene.hosts[0].node, breaking, mending)
 
 
-@contextmanager
-def _duplicate(scene: Scene) -> Iterator[None]:
+def _duplicate(scene: Scene) -> AbstractContextManager[None]:
     """Give node2 node1's pod CIDRs beside its own."""
     one, two, _ = scene.hosts
-    scene.write_config(two, pod_cidrs=[*two.config["pod_cidrs"], *one.config["pod_cidrs"]])
-    try:
-        yield
-    finally:
-        scene.write_config(two)
+    return scene.configured(two, pod_cidrs=[*two.config["pod_cidrs"], *one.config["pod_cidrs"]])
 
 
 @contextmanager
 def _exhausted(scene: Scene) -> Iterator[None]:
     """Give the node a few addresses only, and start pods until one is refused for want of them."""
     host = scene.hosts[0]
-    scene.write_config(host, pod_cidrs=list(_SMALL_POOLS))
-    pods = []
-    try:
-        scene.wait_tor(lambda: _SMALL_POOLS[0] in _facts(scene), "node.json with the small pools")
+    with scene.configured(host, pod_cidrs=list(_SMALL_POOLS)), ExitStack() as pods:
+        wait_for(lambda: _why_not_small(host), deadline_s=30, what="node.json with small pools")
         refused = ""
         for number in range(_MORE_THAN_FIT):
             try:
-                pods.append(host.runtime.make_pod(f"full-{number}"))
+                pod = host.runtime.make_pod(f"full-{number}")
             except PluginError as error:
                 refused = str(error)
                 break
+            pods.callback(host.runtime.remove_pod, pod)
         assert '"code": 102' in refused or '"code":102' in refused, refused
         yield
-    finally:
-        for pod in pods:
-            host.runtime.remove_pod(pod)
-        scene.write_config(host)
 
 
-def _facts(scene: Scene) -> str:
-    return scene.hosts[0].node.run(["cat", f"{RUN_DIR}/node.json"]).stdout
+def _why_not_small(host: Host) -> str:
+    facts = host.node.run(["cat", f"{RUN_DIR}/node.json"]).stdout
+    return "" if _SMALL_POOLS[0] in facts else facts
 
 
 @contextmanager
@@ -105,14 +87,10 @@ def _hung(scene: Scene) -> Iterator[None]:
 @contextmanager
 def _disk_full(scene: Scene) -> Iterator[None]:
     """Fill the disk that our state is on, and change what has to be written to it."""
-    host = scene.hosts[0]
-    host.node.run(["sh", "-c", f"cat /dev/zero > {RUN_DIR}/filler"], check=False)
-    scene.write_config(host, mtu=1400)
-    try:
+    fill = f"cat /dev/zero > {RUN_DIR}/filler || true"
+    node1 = scene.hosts[0]
+    with by_shell(node1.node, fill, f"rm {RUN_DIR}/filler"), scene.configured(node1, mtu=1400):
         yield
-    finally:
-        host.node.run(["rm", f"{RUN_DIR}/filler"])
-        scene.write_config(host)
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
-from containerlab.situations.scene import Scene, tell
+from containerlab.demo.tor import Tor
+from containerlab.situations.scene import Scene, by_shell, tell
 from containerlab.situations.situation import Situation
 
 NODE1 = "10.0.1.3"
@@ -17,23 +19,24 @@ _DENY = "FROM-NODE seq 5 deny 10.244.1.0/24"
 _WORD_FILE = "/run/tor1.password"
 
 
+@contextmanager
+def _edited(tor: Tor, node: str, break_: tuple[str, ...], mend: tuple[str, ...]) -> Iterator[None]:
+    """Change a ToR's configuration by these lines, each time with new sessions to a node."""
+    clear = ["vtysh", "-c", f"clear bgp {node}"]
+    tell(tor, *break_)
+    tor.node.run(clear)
+    try:
+        yield
+    finally:
+        tell(tor, *mend)
+        tor.node.run(clear)
+
+
 def _told(
     *, break_: tuple[str, ...], mend: tuple[str, ...]
 ) -> Callable[[Scene], AbstractContextManager[None]]:
     """Return a situation made by lines of tor1's configuration."""
-
-    @contextmanager
-    def apply(scene: Scene) -> Iterator[None]:
-        tor = scene.tors[0]
-        tell(tor, *break_)
-        tor.node.run(["vtysh", "-c", f"clear bgp {NODE1}"])
-        try:
-            yield
-        finally:
-            tell(tor, *mend)
-            tor.node.run(["vtysh", "-c", f"clear bgp {NODE1}"])
-
-    return apply
+    return lambda scene: _edited(scene.tors[0], NODE1, break_, mend)
 
 
 def rejecting(tors: int) -> Callable[[Scene], AbstractContextManager[None]]:
@@ -41,71 +44,45 @@ def rejecting(tors: int) -> Callable[[Scene], AbstractContextManager[None]]:
 
     @contextmanager
     def apply(scene: Scene) -> Iterator[None]:
-        chosen = tuple(zip(scene.tors[:tors], (NODE1, "10.0.2.3"), strict=False))
-        for tor, node in chosen:
-            tell(tor, f"ip prefix-list {_DENY}")
-            tor.node.run(["vtysh", "-c", f"clear bgp {node}"])
-        try:
+        line = f"ip prefix-list {_DENY}"
+        with ExitStack() as edited:
+            for tor, node in zip(scene.tors[:tors], (NODE1, "10.0.2.3"), strict=False):
+                edited.enter_context(_edited(tor, node, (line,), (f"no {line}",)))
             yield
-        finally:
-            for tor, node in chosen:
-                tell(tor, f"no ip prefix-list {_DENY}")
-                tor.node.run(["vtysh", "-c", f"clear bgp {node}"])
 
     return apply
 
 
+def _peer(**changes: Any) -> Callable[[Scene], AbstractContextManager[None]]:
+    """Return a situation in which node1 is told something else of tor1."""
+    return lambda scene: scene.configured(scene.hosts[0], peers=scene.peers(**changes))
+
+
 @contextmanager
 def _wrong_password(scene: Scene) -> Iterator[None]:
-    host, tor = scene.hosts[0], scene.tors[0]
-    host.node.run(["sh", "-c", f"umask 077; echo node > {_WORD_FILE}"])
-    tell(tor, TOR1, f"neighbor {NODE1} password tor")
-    scene.write_config(host, peers=scene.peers(password_file=_WORD_FILE))
+    scene.hosts[0].node.run(["sh", "-c", f"umask 077; echo node > {_WORD_FILE}"])
+    tell(scene.tors[0], TOR1, f"neighbor {NODE1} password tor")
     try:
-        yield
+        with _peer(password_file=_WORD_FILE)(scene):
+            yield
     finally:
-        tell(tor, TOR1, f"no neighbor {NODE1} password")
-        scene.write_config(host)
-
-
-@contextmanager
-def _wrong_asn(scene: Scene) -> Iterator[None]:
-    scene.write_config(scene.hosts[0], peers=scene.peers(remote_asn=65999))
-    try:
-        yield
-    finally:
-        scene.write_config(scene.hosts[0])
+        tell(scene.tors[0], TOR1, f"no neighbor {NODE1} password")
 
 
 @contextmanager
 def _bfd(scene: Scene) -> Iterator[None]:
     """Watch a path by BFD whose other end has none."""
     scene.bfd.start()
-    scene.write_config(scene.hosts[0], peers=scene.peers(bfd={}))
     try:
-        yield
+        with _peer(bfd={})(scene):
+            yield
     finally:
-        scene.write_config(scene.hosts[0])
         scene.bfd.terminate()
 
 
-@contextmanager
-def _half_family(scene: Scene) -> Iterator[None]:
-    scene.write_config(scene.hosts[0], peers=scene.peers(families=["ipv4", "ipv6"]))
-    try:
-        yield
-    finally:
-        scene.write_config(scene.hosts[0])
-
-
-@contextmanager
-def _small_mtu(scene: Scene) -> Iterator[None]:
-    node = scene.tors[0].node
-    node.run(["ip", "link", "set", "eth1", "mtu", "1400"])
-    try:
-        yield
-    finally:
-        node.run(["ip", "link", "set", "eth1", "mtu", "1500"])
+def _small_mtu(scene: Scene) -> AbstractContextManager[None]:
+    command = "ip link set eth1 mtu"
+    return by_shell(scene.tors[0].node, f"{command} 1400", f"{command} 1500")
 
 
 SITUATIONS = (
@@ -120,7 +97,7 @@ SITUATIONS = (
     Situation(
         name="wrong_asn",
         broken="the node expects another AS than the ToR's",
-        apply=_wrong_asn,
+        apply=_peer(remote_asn=65999),
         finding="peer-asn",
         words=(PEER, "bad peer AS"),
     ),
@@ -193,7 +170,7 @@ SITUATIONS = (
     Situation(
         name="half_family",
         broken="the node wants both families on a session, the ToR has IPv4 only",
-        apply=_half_family,
+        apply=_peer(families=["ipv4", "ipv6"]),
         finding="family-not-offered",
         words=(PEER, "IPv6"),
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from containerlab.demo.fabric import TOPOLOGY, Fabric, Host, wait_for
 from containerlab.demo.kubernetes_api import ApiServer, join_management_network
 from containerlab.demo.tor import Tor
 from containerlab.netlab import Lab
+from containerlab.netlab.node import Node
 from containerlab.situations.situation import Finding, Situation
 
 CONFIG: Final = "/run/agent.yaml"
@@ -65,6 +66,15 @@ class Scene:
         """Have a host's configuration as in its file, but for *changes*."""
         script = f"cat > {CONFIG}.new && mv {CONFIG}.new {CONFIG}"
         host.node.run(["sh", "-ec", script], input=yaml.safe_dump({**host.config, **changes}))
+
+    @contextmanager
+    def configured(self, host: Host, **changes: Any) -> Iterator[None]:
+        """Have a host's configuration changed for the time of the block."""
+        self.write_config(host, **changes)
+        try:
+            yield
+        finally:
+            self.write_config(host)
 
     def peers(self, **changes: Any) -> list[dict[str, Any]]:
         """Return node1's peers, the first one (tor1, IPv4) changed."""
@@ -132,9 +142,15 @@ class Scene:
 
             wait_for(probe, deadline_s=MENDED_S, what=f"nothing found on {host.name}")
 
-    def wait_tor(self, probe: Callable[[], bool], what: str) -> None:
-        """Wait until something is so on a ToR."""
-        wait_for(lambda: "" if probe() else "not yet", deadline_s=30, what=what)
+
+@contextmanager
+def by_shell(node: Node, breaking: str, mending: str) -> Iterator[None]:
+    """Break something on a node by one command, and mend it by another."""
+    node.run(["sh", "-ec", breaking])
+    try:
+        yield
+    finally:
+        node.run(["sh", "-ec", mending])
 
 
 def tell(tor: Tor, *lines: str) -> None:
