@@ -22,7 +22,6 @@ from containerlab.fakeapi.tls import make_certificates
 from router.agent.report import node_report
 from router.cli.main import main
 from router.config.crd import definitions
-from router.kube.status_object import STATUSES
 from tests.support.cluster_agents import Cluster, pod, write_status
 
 NAMESPACE = "podroute"
@@ -224,7 +223,6 @@ def test_a_cluster_without_the_resource(
     cluster.api.delete("customresourcedefinitions", crd["metadata"]["name"])
     assert ask("peers") == 1
     assert "crds.yaml" in capsys.readouterr().err
-    assert STATUSES.endswith("bgpnodestatuses")
 
 
 def test_wrong_usage() -> None:
