@@ -88,7 +88,10 @@ class Dataplane(Protocol):
         """Return a descriptor that polls readable when ``collect`` has something to tell."""
 
     def observe(self) -> tuple[ObservedLink, ...]:
-        """Return every link of ours, finished or not."""
+        """Return every link of ours, finished or not. Reads only."""
+
+    def hold_to_sources(self, links: Collection[ObservedLink]) -> None:
+        """Let each link send from the addresses in its alias only, and forget all others."""
 
     def local_addresses(self) -> frozenset[Address]:
         """Return the node's own addresses: those a route may prefer as source."""

@@ -47,5 +47,4 @@ def read_overview(dataplane: Dataplane, run_dir: Path) -> Overview:
         unrouted=unrouted(attachments, {link.index: link.routes for link in observed}),
         restored=None,
         restore_failures=None,
-        filter_problem=dataplane.filter_problem(),
     )

@@ -109,8 +109,10 @@ class Service:
         """
         self.refresh()
         unfinished: list[Unfinished] = []
+        links = self._dataplane.observe()
+        self._dataplane.hold_to_sources(links)
         # Of two with the same address, the one that packets are sent to has it.
-        for observed in sorted(self._dataplane.observe(), key=lambda each: not each.routes):
+        for observed in sorted(links, key=lambda each: not each.routes):
             found = classify(observed)
             if isinstance(found, Attachment):
                 try:

@@ -88,16 +88,12 @@ class PodLinks:
     # Observe
 
     def observe(self) -> tuple[ObservedLink, ...]:
-        """Return every link with our mark, its anti-spoofing asserted; raises KernelError."""
+        """Return every link with our mark; raises KernelError."""
         links = self._list_pod_links()
         self._live = {link.index for link in links if not link.is_condemned}
         self._removing = {link.index for link in links if link.is_condemned}
         self._creator.avoid(link.index for link in links)
         routes = host_routes(self._channel)
-        # The alias says which addresses a link has: so the filter needs no record either.
-        self._filter.assert_links(
-            {link.index: _addresses_of(link) for link in links if not link.is_condemned}
-        )
         return tuple(
             ObservedLink(
                 index=link.index,
@@ -107,6 +103,13 @@ class PodLinks:
                 routes=frozenset(routes.get(link.index, ())),
             )
             for link in links
+        )
+
+    def hold_to_sources(self, links: Collection[ObservedLink]) -> None:
+        """Assert the anti-spoofing of these links, and of no other; raises KernelError."""
+        # The alias says which addresses a link has: so the filter needs no record either.
+        self._filter.assert_links(
+            {link.index: _addresses_of(link.alias) for link in links if not link.condemned}
         )
 
     def host_routes(self) -> Mapping[int, Collection[Address]] | None:
@@ -239,8 +242,8 @@ class PodLinks:
             indexes.discard(index)
 
 
-def _addresses_of(link: listing.LinkEntry) -> Collection[Address]:
+def _addresses_of(alias: str) -> Collection[Address]:
     try:
-        return parse_alias(link.alias)[1].each()
+        return parse_alias(alias)[1].each()
     except MalformedAliasError:
         return ()

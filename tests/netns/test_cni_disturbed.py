@@ -195,7 +195,20 @@ def test_pods_are_shown_without_a_server(node: CniNode) -> None:
     with_server = pods_of(node)
     assert (with_server["pods"][0]["namespace"], with_server["pods"][0]["pod"]) == ("ns", "web-0")
     node.stop()
-    # What a server alone has counted since its start nobody can read from the kernel.
-    counted = dict.fromkeys(("restored", "restore_failures", "swept", "calls", "lacking"))
-    assert pods_of(node) == {**with_server, **counted}
+    # What a server alone has counted since its start nobody can read from the kernel, and whether
+    # the kernel takes the filter only who makes it knows.
+    counted = ("restored", "restore_failures", "swept", "calls", "lacking", "filter_problem")
+    assert pods_of(node) == {**with_server, **dict.fromkeys(counted)}
     assert len(node.links()) == 1
+
+
+def test_whoever_looks_without_a_server_changes_nothing(node: CniNode) -> None:
+    node.add("a")
+    node.stop()
+    node.namespace.run(["nft", "delete", "table", "inet", "podroute"])
+    assert len(pods_of(node)["pods"]) == 1
+    assert node.namespace.run(["nft", "list", "tables"]).stdout == ""
+    # The control: a server does make it, with what is there.
+    node.start()
+    listed = node.namespace.run(["nft", "list", "set", "inet", "podroute", "sources4"]).stdout
+    assert "10.244.1." in listed

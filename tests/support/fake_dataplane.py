@@ -24,6 +24,7 @@ class FakeDataplane:
 
     def __init__(self) -> None:
         self.links: dict[int, ObservedLink] = {}
+        self.held: tuple[ObservedLink, ...] | None = None
         self.plans: dict[int, PodLinkPlan] = {}
         self.removing: list[int] = []
         self.batches: list[tuple[int, ...]] = []
@@ -47,6 +48,9 @@ class FakeDataplane:
 
     def observe(self) -> tuple[ObservedLink, ...]:
         return tuple(self.links.values())
+
+    def hold_to_sources(self, links: Collection[ObservedLink]) -> None:
+        self.held = tuple(links)
 
     def local_addresses(self) -> frozenset[Address]:
         return self.local

@@ -229,6 +229,7 @@ def test_a_restart_keeps_attachments_and_never_gives_their_addresses(runtime: Ru
     for container in "abc":
         runtime.call("ADD", container)
     assert runtime.restart() == []
+    assert runtime.dataplane.held == tuple(runtime.dataplane.links.values())
     assert runtime.call("ADD", "b").code == 100
     given = {runtime.call("ADD", c).body["ips"][0]["address"] for c in "def"}
     assert given == {"10.244.1.4/32", "10.244.1.5/32", "10.244.1.6/32"}

@@ -58,7 +58,9 @@ def on_node(directory: Path) -> FakeDataplane:
 
 
 def test_the_kernel_and_run_are_enough(tmp_path: Path) -> None:
-    answer = json.loads(read_overview(on_node(tmp_path), tmp_path).render())
+    dataplane = on_node(tmp_path)
+    answer = json.loads(read_overview(dataplane, tmp_path).render())
+    assert dataplane.held is None
     text = render(answer, 1190.0)
     lines = text.splitlines()
     assert lines[0].split()[:2] == ["POD", "CONTAINER"]
@@ -83,7 +85,7 @@ def test_an_empty_node(tmp_path: Path) -> None:
         "swept": None,
         "calls": None,
         "lacking": None,
-        "filter_problem": "",
+        "filter_problem": None,
     }
     assert render(answer, 0).startswith("POD")
 
