@@ -30,7 +30,7 @@ def agent_lock(path: Path, *, wait_s: float = 0.0) -> Iterator[None]:
             if time.monotonic() < until:
                 time.sleep(_PAUSE_S)
                 continue
-            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            holder = holder_of(path) or "unknown"
             raise AlreadyRunningError(
                 f"another route agent (pid {holder}) runs on this node: {path} is locked"
             ) from None
@@ -41,9 +41,39 @@ def agent_lock(path: Path, *, wait_s: float = 0.0) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _try(descriptor: int) -> bool:
+def holder_of(path: Path) -> str:
+    """Return the pid of who had the lock last, '' if nobody is known to have had it."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def wait_released(path: Path, holder: str, wait_s: float) -> bool:
+    """Wait until this holder has ended; tell whether it has.
+
+    It has, too, where another one has taken its place meanwhile, which is not waited for.
+    """
+    until = time.monotonic() + wait_s
+    while not _is_released(path, holder):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(_PAUSE_S)
+    return True
+
+
+def _is_released(path: Path, holder: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            # Shared, and given back at once: nothing is written, nobody's place is taken.
+            return _try(file.fileno(), fcntl.LOCK_SH) or holder_of(path) not in ("", holder)
+    except FileNotFoundError:
+        return True
+
+
+def _try(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

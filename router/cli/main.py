@@ -22,6 +22,7 @@ from router.cli.drain import add_drain
 from router.cli.pods import add_pods
 from router.cli.refusal import in_words
 from router.cli.router import add_router
+from router.cli.stop import add_stop
 from router.cli.support_bundle import add_support_bundle
 from router.cli.uninstall import add_uninstall
 from router.cli.views import add_views
@@ -118,13 +119,7 @@ def _add_daemons(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_router(commands, _add_logging)
     add_cni(commands, _add_logging)
     add_bfd(commands, _add_logging)
-    stop = commands.add_parser("stop", help="end the route agent of this node")
-    stop.add_argument(
-        "--withdraw",
-        action="store_true",
-        help="first withdraw everything and wait until the peers have it",
-    )
-    stop.set_defaults(run=_run_stop)
+    add_stop(commands)
 
 
 def _add_logging(parser: argparse.ArgumentParser) -> None:
@@ -139,30 +134,3 @@ def _version() -> str:
         return version("podroute")
     except PackageNotFoundError:
         return "(not installed)"
-
-
-def _run_stop(options: argparse.Namespace) -> int:
-    from router.cli.client import AgentUnreachableError, LocalClient
-
-    try:
-        answer = LocalClient(options.run_dir).post("/v1/stop", {"withdraw": options.withdraw})
-    except AgentUnreachableError as error:
-        print(f"podroute stop: {error}", file=sys.stderr)
-        return 1
-    if not options.withdraw:
-        print("The route agent stops. Its announcements stay with the peers until their")
-        print("graceful-restart time ends, so that a new agent takes over without loss.")
-        return 0
-    if answer.get("withdrawn") and not answer.get("peers"):
-        print("No peer is established, so nothing could be withdrawn; the agent stops. A peer that")
-        print("keeps routes over a graceful restart drops them when its restart time ends.")
-        return 0
-    if answer.get("withdrawn"):
-        print("Everything is withdrawn, every established peer has it, and the agent stops.")
-        return 0
-    print(
-        "podroute stop: not every peer acknowledged the withdrawal in time; the agent stops"
-        " all the same, and such a peer may keep the routes until its hold or restart time ends",
-        file=sys.stderr,
-    )
-    return 1
