@@ -16,7 +16,7 @@ from router.config.document import ConfigError, Problem
 from router.config.file import DocumentFile, LastGood, PasswordFiles
 from router.config.origin import Origin, choose
 from router.config.settings import AgentSettings
-from router.config.surroundings import MissingSecretError, Surroundings
+from router.config.surroundings import MissingSecretError, ReadPassword, Surroundings
 from router.kube.view import ClusterView
 from router.model.link import Address
 from router.model.node import ConfigMapView, NodeView, Observed, Presence, SecretRef
@@ -127,7 +127,8 @@ class SettingsSource:
             gone = self._document is None and view.config_map.presence is Presence.ABSENT
             origin = choose(None if gone and objects else document, objects, node.labels)
             origin = origin or document
-        settings = self._load(origin, around, view) if origin is not None else None
+        read = self._passwords.read
+        settings = self._load(origin, around, view, read) if origin is not None else None
         self.problem, self.problems = "", ()
         if settings is None or origin is None:
             self.waiting = "no PodNetwork selects this node"
@@ -153,7 +154,7 @@ class SettingsSource:
         if origin is None:
             return None
         try:
-            settings = self._load(origin, around, view)
+            settings = self._load(origin, around, view, self._passwords.read_still)
         except (ConfigError, OSError, UnicodeDecodeError):
             return None
         self._in_force = origin
@@ -177,7 +178,11 @@ class SettingsSource:
         return Origin(name=f"ConfigMap {config_map.name}", text=config_map.data[CONFIG_KEY])
 
     def _load(
-        self, origin: Origin, around: _Around, view: ClusterView | None
+        self,
+        origin: Origin,
+        around: _Around,
+        view: ClusterView | None,
+        read_password: ReadPassword,
     ) -> AgentSettings | None:
         """Return the settings; None: there is no PodNetwork. Raises ConfigError."""
         self._passwords.forget()
@@ -191,7 +196,7 @@ class SettingsSource:
             settings = origin.load(
                 Surroundings(
                     host_name=self._host_name,
-                    read_password=self._passwords.read,
+                    read_password=read_password,
                     read_secret=read_secret,
                     node=view.node.value if view is not None else None,
                     gateways=around[0],

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bgp.secret import Secret
+from bgp.secret import Secret, SecretError
 from router.config.origin import Origin, parse, render
+from router.config.surroundings import MissingSecretError
 
 _MAX_PASSWORD_FILE: Final = 4096
 
@@ -59,6 +60,8 @@ class PasswordFiles:
     def __init__(self) -> None:
         """Know of no file yet."""
         self._stamps: dict[Path, Stamp | None] = {}
+        self._usable: dict[str, Secret] = {}
+        """What each held last that could be used."""
 
     def forget(self) -> None:
         """Begin anew: only files read from now on are watched."""
@@ -68,7 +71,23 @@ class PasswordFiles:
         """Return the password, its first line. Raises OSError or SecretError."""
         self._stamps[Path(path)] = stamp(Path(path))
         with Path(path).open("rb") as file:
-            return Secret(file.read(_MAX_PASSWORD_FILE).partition(b"\n")[0].rstrip(b"\r"))
+            secret = Secret(file.read(_MAX_PASSWORD_FILE).partition(b"\n")[0].rstrip(b"\r"))
+        self._usable[path] = secret
+        return secret
+
+    def read_still(self, path: str) -> Secret:
+        """Return the password of a configuration that was in force.
+
+        A file that holds none changes nothing: it is what the file held before. Raises OSError, or
+        MissingSecretError where it never held one.
+        """
+        try:
+            return self.read(path)
+        except SecretError as error:
+            before = self._usable.get(path)
+            if before is None:
+                raise MissingSecretError(f"{path}: {error}") from None
+            return before
 
     def stamps(self) -> tuple[tuple[Path, Stamp | None], ...]:
         """Return the versions of the files as they are now."""

@@ -15,7 +15,9 @@ from router.model.unnumbered import Discovered
 HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
 
 ReadPassword = Callable[[str], Secret]
-"""Path to secret; raises OSError or SecretError, whose texts never hold the password."""
+"""Path to secret; raises OSError, SecretError for a wrong configuration, or MissingSecretError.
+
+Their texts never hold the password."""
 
 
 class MissingSecretError(Exception):

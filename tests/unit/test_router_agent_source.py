@@ -24,6 +24,15 @@ peers:
   - {name: with-password, address: 10.0.0.2, remote_asn: 65101,
      password_secret: {name: bgp, key: tor}}
 """
+FILE_TEXT = """
+local_asn: 65001
+router_id: 10.0.0.11
+node_addresses: [10.0.0.11]
+cluster: {{pod_prefixes: [10.244.0.0/16]}}
+pod_cidrs: [10.244.1.0/24]
+peers:
+  - {{name: tor, address: 10.0.0.1, remote_asn: 65101, password_file: {password}}}
+"""
 REF = SecretRef("bgp", "tor")
 NODE = NodeView(name="node1", uid="u", addresses=(ip_address("10.0.0.11"),))
 NO_OBJECTS: Observed[tuple[ConfigObject, ...]] = Observed(presence=Presence.PRESENT, value=())
@@ -196,3 +205,42 @@ def test_the_document_may_be_a_file(door: FakeDoor, tmp_path: Path) -> None:
     path.write_text(TEXT)
     assert config.take(()) is not None
     assert config.problem == ""
+
+
+def test_an_empty_password_file_has_a_reason_of_its_own(tmp_path: Path) -> None:
+    """A file that was not there, and is empty now, is told of as such."""
+    document, password = tmp_path / "config.yaml", tmp_path / "password"
+    document.write_text(FILE_TEXT.format(password=password))
+    source = SettingsSource(document=DocumentFile(document), cluster=None, host_name="node1")
+    first = source.take(())
+    assert first is not None
+    assert "No such file" in first.peers[0].disabled
+    password.write_text("")
+    second = source.take(())
+    assert "the password is empty" in source.problem
+    assert second is not None
+    assert "the password is empty" in second.peers[0].disabled
+    password.write_text("word")
+    third = source.take(())
+    assert third is not None
+    assert (third.peers[0].disabled, third.peers[0].password) == ("", Secret("word"))
+    assert source.problem == ""
+
+
+def test_an_emptied_password_file_ends_no_session(tmp_path: Path) -> None:
+    """Nor does it keep the rest from being followed (invariant 10)."""
+    document, password = tmp_path / "config.yaml", tmp_path / "password"
+    document.write_text(FILE_TEXT.format(password=password) + "  - {gateway: all, remote_asn: 2}\n")
+    password.write_text("word")
+    source = SettingsSource(document=DocumentFile(document), cluster=None, host_name="node1")
+    assert source.take((ip_address("10.0.1.1"),)) is not None
+    password.write_text("")
+    assert source.take((ip_address("10.0.1.1"),)) is None
+    assert "the password is empty" in source.problem
+    later = source.take((ip_address("10.0.1.1"), ip_address("10.0.2.1")))
+    assert later is not None
+    assert [(peer.disabled, peer.password) for peer in later.peers] == [
+        ("", Secret("word")),
+        ("", None),
+        ("", None),
+    ]
