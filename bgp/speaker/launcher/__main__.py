@@ -9,6 +9,7 @@ from bgp.speaker.launcher.dialling import dial_soon
 from bgp.speaker.launcher.known import why_not
 from bgp.speaker.launcher.listening import listen_with_care
 from bgp.speaker.launcher.refusal import refuse_sessions
+from bgp.speaker.launcher.resting import rest_longer
 from bgp.speaker.launcher.takeover import take_over
 
 
@@ -22,6 +23,7 @@ def main() -> None:
         refuse_sessions()
         listen_with_care()
         dial_soon()
+        rest_longer()
     what = "NOTIFICATIONs" if mode == "stock" else "receive path and NOTIFICATIONs"
     words = f"no {what} of our own: {problem}" if problem else f"{what} of our own"
     print(f"launcher: {words}", file=sys.stderr, flush=True)

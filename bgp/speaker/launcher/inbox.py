@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 RECEIVE_BYTES = 1 << 18
+FIRST_BYTES = 1 << 14
+"""Asked for first: mostly nothing is there, and a large buffer would be mapped for each look."""
 HEADER_BYTES = 19
 SHORTEST_UPDATE_BYTES = 23
 UPDATE = 2
@@ -30,7 +32,10 @@ class Inbox:
         if self.failure is not None or len(self.data) >= RECEIVE_BYTES:
             return
         try:
-            received = connection.io.recv(RECEIVE_BYTES)
+            received = connection.io.recv(FIRST_BYTES)
+            if len(received) == FIRST_BYTES:
+                self.data += received
+                received = connection.io.recv(RECEIVE_BYTES)
         except OSError as error:
             if error.errno not in wait_for:
                 self.failure = lost(f"issue reading on the socket: {error}")

@@ -33,6 +33,10 @@ SIGNATURES = {
     "exabgp.reactor.network.tcp:set_sending_ttl": "(io, afi, ip, value)",
     "exabgp.reactor.loop:Reactor._listen_for_neighbors": "(self)",
     "exabgp.reactor.loop:Reactor.established_peers": "(self)",
+    "exabgp.reactor.loop:Reactor.active_peers": "(self)",
+    "exabgp.reactor.loop:Reactor._pending_adjribout": "(self)",
+    "exabgp.reactor.loop:Reactor._wait_for_io": "(self, sleeptime)",
+    "exabgp.reactor.asynchronous:ASYNC.ready": "(self)",
     "exabgp.bgp.message.notification:Notify.__init__": "(self, code, subcode, data=None)",
 }
 
