@@ -69,7 +69,7 @@ def add_router(
 
 def _run(options: argparse.Namespace) -> int:
     from bgp.errors import BgpError
-    from router.agent.app import Options, read_settings, run_router
+    from router.agent.app import Options, run_router
     from router.agent.health import parse_listen
     from router.agent.lock import AlreadyRunningError
     from router.agent.logs import set_up_logs
@@ -77,16 +77,14 @@ def _run(options: argparse.Namespace) -> int:
     from router.cli.doctor import examine
     from router.config.document import ConfigError
 
+    if options.check:
+        return _check(options.config or CONFIG)
     set_up_logs(options.log_level, options.log_format)
     config: Path | None = options.config
     if config is None and not options.kubernetes:
         config = CONFIG
     give_back_buffers()
     try:
-        if options.check:
-            settings = read_settings(config or CONFIG)
-            print(f"{config or CONFIG}: valid; node {settings.node}, {len(settings.peers)} peers")
-            return 0
         return run_router(
             Options(
                 config=config,
@@ -104,6 +102,22 @@ def _run(options: argparse.Namespace) -> int:
     except (OSError, ValueError, BgpError, AlreadyRunningError) as error:
         print(f"podroute router: {in_words(error)}", file=sys.stderr)
         return 1
+
+
+def _check(config: Path) -> int:
+    from router.agent.app import read_settings
+    from router.config.document import ConfigError
+
+    try:
+        settings = read_settings(config)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return _USAGE_ERROR
+    except OSError as error:
+        print(f"podroute router: {in_words(error)}", file=sys.stderr)
+        return _USAGE_ERROR
+    print(f"{config}: valid; node {settings.node}, {len(settings.peers)} peers")
+    return 0
 
 
 def _cluster(options: argparse.Namespace) -> ClusterSettings:
