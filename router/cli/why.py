@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from router.cli.output import add_output, shown
 from router.cli.tables import table
+from router.model.place import MAIN_TABLE
 
 Json = Mapping[str, Any]
 STATUS: Final[Mapping[str, int]] = {"works": 0, "does-not": 3, "unknown": 4}
@@ -116,7 +117,8 @@ def _of_path(path: Json) -> tuple[str, str, str]:
 def _kernel(answer: Json) -> Iterator[str]:
     kernel = answer["kernel"]
     if kernel["installed"]:
-        where = f"metric {kernel['metric']}, table {kernel['table']}"
+        table_name = "main" if kernel["table"] == MAIN_TABLE else kernel["table"]
+        where = f"metric {kernel['metric']}, table {table_name}"
         yield f"kernel      {kernel['prefix']}, {where}"
         yield from (f"            via {hop}" for hop in kernel["next_hops"])
     elif kernel["why_not"]:

@@ -95,6 +95,18 @@ def test_the_verdict(bench: Bench, asked: str, outcome: Outcome, words: str) -> 
     assert render(answer).startswith(answer["verdict"])
 
 
+@pytest.mark.parametrize(
+    ("more", "table"), [("", "main"), ("fib: {table: 74}\n", "74"), ("fib: {table: 101}\n", "101")]
+)
+def test_a_table_has_the_name_that_ip_gives_it(more: str, table: str) -> None:
+    bench = Bench(config=CONFIG + more)
+    bench.establish("tor1")
+    bench.step(update("tor1", POD))
+    answer = ask(bench, POD)
+    assert answer["kernel"]["table"] == (254 if table == "main" else int(table))
+    assert f", table {table}\n" in render(answer)
+
+
 def test_what_asks_for_it_and_who_judged(bench: Bench) -> None:
     learned = ask(bench, "10.244.11.0/24")["learned"]
     assert learned["asked_for_by"] == "cluster.pod_prefixes 10.244.0.0/16"
