@@ -76,7 +76,7 @@ def _cni(run_dir: Path) -> tuple[Json, str]:
     try:
         return ask_server(run_dir), ""
     except OSError as error:
-        return {"pools": ()}, f"{run_dir / 'cni.sock'}: {error}"
+        return {"pools": ()}, str(error)
 
 
 def _disks(places: Places) -> dict[str, str]:

@@ -35,8 +35,9 @@ def _run_pods(options: argparse.Namespace) -> int:
         return 1
     except OSError as error:
         print(
-            f"podroute pods: the CNI server does not answer ({_reason(error)}); this is what the"
-            " kernel has. Pods keep working; new ones wait.",
+            f"podroute pods: the CNI server does not answer: {error}; see systemctl status"
+            " podroute-cni, or the log of its container. This is what the kernel has. Pods keep"
+            " working; new ones wait.",
             file=sys.stderr,
         )
         try:
@@ -54,10 +55,6 @@ def _run_pods(options: argparse.Namespace) -> int:
         )
     )
     return 0
-
-
-def _reason(error: OSError) -> str:
-    return "it does not run" if isinstance(error, FileNotFoundError) else str(error)
 
 
 def look_at_kernel(run_dir: Path) -> Json:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cni.server.offline import read_overview
+from router.agent.cni_door import ask_server
 from router.cli import pods
 from router.cli.main import main
 from router.cli.refusal import in_words
+from tests.support.fake_dataplane import FakeDataplane
 
 SOMEBODY = 1000
 
@@ -75,3 +81,38 @@ def test_pods_does_not_call_a_server_away_that_it_may_not_ask(
     assert main(["--run-dir", str(tmp_path), "pods"]) == 1
     told = capsys.readouterr().err
     assert told == "podroute pods: only root may ask the CNI server; run it as root\n"
+
+
+def no_socket(_path: Path) -> None:
+    """Leave the directory as it is."""
+
+
+def socket_of_a_dead_server(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
+        left.bind(str(path))
+
+
+@pytest.mark.parametrize("leave", [no_socket, socket_of_a_dead_server])
+def test_pods_says_without_numbers_that_no_server_runs(
+    leave: Callable[[Path], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    leave(tmp_path / "cni.sock")
+    empty = json.loads(read_overview(FakeDataplane(), tmp_path).render())
+    monkeypatch.setattr(pods, "look_at_kernel", lambda _run_dir: empty)
+    assert main(["--run-dir", str(tmp_path), "pods"]) == 0
+    assert capsys.readouterr().err == (
+        "podroute pods: the CNI server does not answer: it does not run (nobody listens at"
+        f" {tmp_path}/cni.sock); see systemctl status podroute-cni, or the log of its container."
+        " This is what the kernel has. Pods keep working; new ones wait.\n"
+    )
+
+
+def test_a_server_that_says_nothing_is_told_apart(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(tmp_path / "cni.sock"))
+        listening.listen()
+        with pytest.raises(OSError, match=r"^it runs and said nothing for 0\.05 s$"):
+            ask_server(tmp_path, timeout_s=0.05)
