@@ -64,6 +64,9 @@ class Cluster:
         self._claims: ClaimsReader | None = None
         self._objects: ObjectFollower | None = None
         self._wants_services = False
+        self._wants_report = True
+        self._status: tuple[Verdict, StatusSettings] | None = None
+        """What the Node was told to say last."""
         self._watches: dict[str, Watch] = {}
         self._thread = threading.Thread(target=self._run, name="kube-api", daemon=True)
         self._thread.start()
@@ -77,13 +80,16 @@ class Cluster:
         return self._view
 
     def want_status(self, verdict: Verdict, settings: StatusSettings) -> None:
-        """Make the Node say this; call it whenever you like, differences alone are written."""
-        if self._writers is not None:
+        """Make the Node say this; call it whenever you like, differences alone wake the thread."""
+        if self._writers is not None and (verdict, settings) != self._status:
+            self._status = verdict, settings
             self._post(self._writers.node.want, verdict, settings)
 
     def want_report(self, report: Report | None) -> None:
         """Make our BGPNodeStatus say this, in due time; None writes none."""
-        if self._writers is not None:
+        is_wanted = report is not None
+        if self._writers is not None and (is_wanted or self._wants_report):
+            self._wants_report = is_wanted
             self._post(self._writers.report.want, report)
 
     def want_secrets(self, refs: frozenset[SecretRef]) -> None:

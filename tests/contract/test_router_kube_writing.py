@@ -18,6 +18,7 @@ from router.kube.cluster import Cluster
 from router.kube.event import Note
 from router.kube.view import ClusterSettings
 from router.model.node import SecretRef
+from router.reconcile.node_report import Report
 from router.reconcile.node_status import CONDITION, StatusSettings
 from tests.support.kube_agent import (
     NAMESPACE,
@@ -51,6 +52,25 @@ def test_the_node_says_what_the_verdict_says(api: FakeApi, start: Start) -> None
     api.patch("nodes", "node1", {"metadata": {"labels": {"a": "b"}}})
     wait_view(cluster, "label", lambda v: v.node.value and "a" in v.node.value.labels)
     assert len(api.requests("patch")) == 3
+
+
+def test_saying_the_same_again_does_not_wake_the_thread(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent's loop says it at every turn."""
+    cluster = start()
+    posted: list[tuple[object, ...]] = []
+    monkeypatch.setattr(cluster, "_post", lambda _, *arguments: posted.append(arguments))
+    for _ in range(3):
+        cluster.want_status(replace(READY), StatusSettings())
+        cluster.want_report(None)
+        cluster.want_claims(0)
+    assert posted == [(READY, StatusSettings()), (None,)]
+    cluster.want_status(STARTING, StatusSettings())
+    cluster.want_report(Report())
+    cluster.want_report(None)
+    assert posted[2:] == [(STARTING, StatusSettings()), (Report(),), (None,)]
+    monkeypatch.undo()
 
 
 def test_a_condition_that_others_overwrite_comes_back(api: FakeApi, start: Start) -> None:
