@@ -115,10 +115,6 @@ class Forwarding:
             self._node_addresses = node_addresses
             self._links = Links.of(())
 
-    def distrust(self) -> None:
-        """Re-read the kernel at the next `reconcile`: somebody else may have changed it."""
-        self._observed = False
-
     def prune(self, dead: Callable[[Hop], bool]) -> None:
         """Take next hops out of every group at once, before deciding anything.
 
