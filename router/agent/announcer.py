@@ -61,6 +61,10 @@ class Announcer:
         self.since = AnnouncedSince()
         self.withdrawing = False
         """The agent ends for good."""
+        self._networks: frozenset[Prefix] = frozenset()
+        """The same as `networks`."""
+        self._works: tuple[object, ...] = ()
+        """What `current` was decided by; thousands of Services' addresses are sorted once."""
         self._cidrs = _Leaving()
         self._aggregates = _Leaving()
         self._is_told = False
@@ -81,7 +85,7 @@ class Announcer:
     def _needed(self, leaving: _Leaving, guarded: Set[Prefix]) -> frozenset[Prefix]:
         if leaving.prefixes and self._speaker.is_settled:
             leaving.prefixes = frozenset()
-        return leaving.prefixes | (guarded & set(self.networks))
+        return leaving.prefixes | (guarded & self._networks)
 
     def announce(  # noqa: PLR0913 - all that is seen, by name
         self,
@@ -101,15 +105,19 @@ class Announcer:
         """
         self._is_told = False
         seen = links or Links.of(())
-        self.current = announcement(
-            pod_cidrs=sorted(own),
-            node_addresses=settings.node_addresses if settings.announce_node_addresses else (),
-            unreachables=guards.unreachables,
-            links=seen,
-            services=services or frozenset(),
-            contested=contested,
-            extra=settings.extra_prefixes,
-        )
+        unreachables = frozenset(guards.unreachables)
+        works = settings, own, unreachables, links, services, contested
+        if works != self._works:
+            self.current = announcement(
+                pod_cidrs=sorted(own),
+                node_addresses=settings.node_addresses if settings.announce_node_addresses else (),
+                unreachables=unreachables,
+                links=seen,
+                services=services or frozenset(),
+                contested=contested,
+                extra=settings.extra_prefixes,
+            )
+            self._works = works
         self.next_hops = next_hops(settings.peers, settings.node_addresses, seen)
         drain = self._draining.state
         config = SpeakerConfig(
@@ -125,11 +133,10 @@ class Announcer:
         if self.config is None and (links is None or services is None):
             return
         if config != self.config:
-            before = set(self.networks)
+            before, after = self._networks, frozenset(config.networks)
             self._speaker.configure(config)
-            self.config = config
+            self.config, self._networks = config, after
             self.expected = {p.name: frozenset(exports(config, p)) for p in config.peers}
-            after = set(config.networks)
             self._cidrs.note(guards.unreachables & before, after)
             self._aggregates.note(guards.rejected & before, after)
         self._is_told = True

@@ -19,6 +19,8 @@ keep what the agent before us announced for the restart time, and drop with End-
 announced again. Half the restart time is the other bound; and a node that has just booted does
 not wait at all: the way to the API may be what it is to announce."""
 
+_NONE: Final = Services()
+
 
 class Serving:
     """What the API says of Services, decided on; empty while nothing is wanted.
@@ -42,6 +44,10 @@ class Serving:
         self.grouping = Grouping()
         """How the addresses are announced."""
         self._replacing = Replacing()
+        self._given: tuple[object, ...] = ()
+        self._aim: tuple[frozenset[Prefix], frozenset[Prefix]] = frozenset(), frozenset()
+        """What `Replacing` is asked for, made of `_given`: with thousands of addresses it takes
+        longer than the rest of a turn of the loop."""
         self._is_wanted = False
         self._wanted = ServiceSettings()
 
@@ -51,7 +57,7 @@ class Serving:
         wanted, reserved = settings.services, settings.reserved()
         self._is_wanted = wanted.is_wanted and self._has_api
         self._patience_s = min(self._longest_s, settings.graceful_restart_s / 2)
-        known = self.services if self._is_wanted else Services()
+        known = self.services if self._is_wanted else _NONE
         is_new = self._deciding.take(known, wanted, reserved)
         if known.is_known:
             self._remembered = Remembered()
@@ -117,7 +123,7 @@ class Serving:
     def announced(
         self,
         now: float,
-        rejected: Set[Prefix] = frozenset(),
+        rejected: frozenset[Prefix] = frozenset(),
         is_acknowledged: Callable[[], bool] = lambda: True,
     ) -> frozenset[Prefix] | None:
         """Return what this node shall announce; None while a start has to wait for the API.
@@ -127,7 +133,10 @@ class Serving:
         """
         if self.is_waiting(now):
             return None
-        keep_single = self._wanted.aggregate.keep_single
-        wanted = self.grouping.networks(rejected, keep_single=keep_single)
-        valid = self._usable.announced | (self.grouping.aggregates & rejected)
-        return self._replacing.networks(wanted, valid, is_acknowledged=is_acknowledged)
+        usable, keep_single = self._usable.announced, self._wanted.aggregate.keep_single
+        given = usable, self.grouping, rejected, keep_single
+        if given != self._given:
+            wanted = self.grouping.networks(rejected, keep_single=keep_single)
+            self._aim = wanted, usable | (self.grouping.aggregates & rejected)
+            self._given = given
+        return self._replacing.networks(*self._aim, is_acknowledged=is_acknowledged)

@@ -58,11 +58,8 @@ class Grouping(NamedTuple):
     """By an aggregate: address -> aggregate."""
     refused: Mapping[Prefix, str] = {}
     """Aggregates that cannot be, and why."""
-
-    @property
-    def aggregates(self) -> frozenset[Prefix]:
-        """Return what may be announced once unused addresses of it are rejected."""
-        return frozenset(self.covered.values())
+    aggregates: frozenset[Prefix] = frozenset()
+    """What may be announced once unused addresses of it are rejected."""
 
     def networks(self, ready: Set[Prefix], *, keep_single: bool) -> frozenset[Prefix]:
         """Return what to announce; `ready` are aggregates whose unused addresses are rejected."""
@@ -103,7 +100,7 @@ def group(
         else:
             covered[address] = aggregate
     refused = {aggregate: why for aggregate, why in known.items() if why}
-    return Grouping(frozenset(singles), covered, refused)
+    return Grouping(frozenset(singles), covered, refused, frozenset(covered.values()))
 
 
 def _why_not(aggregate: Prefix, surroundings: Surroundings, elsewhere: Prefix | None) -> str:
@@ -135,12 +132,14 @@ class Replacing:
     def networks(
         self, wanted: frozenset[Prefix], valid: Set[Prefix], *, is_acknowledged: Callable[[], bool]
     ) -> frozenset[Prefix]:
-        """Return what to announce to get to `wanted`.
+        """Return what to announce to get to `wanted`; the same object while nothing changes.
 
         `valid` is what could as well be announced: nothing else is kept. `is_acknowledged`: the
         peers have what was returned last; it takes milliseconds to find out, so it is asked only
         where something is replaced.
         """
+        if wanted == self._shown:
+            return self._shown
         replaced = (self._shown - wanted) & valid
         unheard = self._unheard & self._shown
         if replaced and unheard and is_acknowledged():
@@ -155,6 +154,8 @@ def _overlapping(prefixes: Set[Prefix], others: Set[Prefix]) -> frozenset[Prefix
 
     By looking up: there may be ten thousand of each.
     """
+    if not prefixes or not others:
+        return _NOTHING
     lengths = {(p.family, p.length) for p in prefixes}
     around = {
         _shortened(each, length)

@@ -63,6 +63,18 @@ def test_announced_with_a_ready_endpoint_and_withdrawn_when_it_terminates(bench:
     ]
 
 
+def test_a_turn_without_news_decides_nothing_anew(bench: Bench) -> None:
+    """With ten thousand addresses it would take longer than all the rest of the turn."""
+    tell(bench, services(HERE))
+    bench.step()
+    announcer, grouping = bench.agent.announcer, bench.agent.serving.grouping
+    current, told = announcer.current, announcer.networks
+    bench.step(after_s=1)
+    assert announcer.current is current
+    assert announcer.networks is told
+    assert bench.agent.serving.grouping is grouping
+
+
 def test_never_an_unreachable_route_for_a_service(bench: Bench) -> None:
     tell(bench, services(HERE))
     tell(bench, services(Flags(0)))

@@ -108,6 +108,14 @@ def test_what_replaces_is_acknowledged_before_what_is_replaced_goes() -> None:
     assert step(one, acknowledged=True) == one
 
 
+def test_what_does_not_change_is_the_same_object() -> None:
+    made = Replacing()
+    one = prefixes("203.0.113.1")
+    first = made.networks(one, one, is_acknowledged=lambda: False)
+    again = made.networks(prefixes("203.0.113.1"), one, is_acknowledged=lambda: False)
+    assert again is first
+
+
 def test_an_address_that_nobody_serves_any_more_is_not_kept() -> None:
     made = Replacing()
     one = prefixes("203.0.113.1")
