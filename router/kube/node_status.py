@@ -6,17 +6,14 @@ rate-limited, so that whoever fights us over a field costs the API server little
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from router.kube.client import JSON_PATCH, STRATEGIC_PATCH, Api, Call
-from router.kube.clock import Clock
+from router.kube.client import JSON_PATCH, STRATEGIC_PATCH, Call
 from router.kube.errors import KubeError, RefusedError
-from router.kube.pace import Backoff, Budget, Pace
-from router.model.node import NodeView
+from router.kube.pace import Budget
+from router.kube.writer import Writer
 from router.reconcile.node_status import Change, Patch, StatusSettings, plan_status
 from router.reconcile.readiness import Verdict
 
@@ -28,46 +25,14 @@ _ECHO_S: Final = 10.0
 
 
 @dataclass(slots=True, kw_only=True)
-class NodeStatusWriter:
+class NodeStatusWriter(Writer):
     """Writes the condition and the taint of one Node."""
 
-    api: Api
-    name: str
-    pace: Pace
-    clock: Clock
-    wall: Callable[[], str]
-    """Wall time in RFC 3339, UTC."""
-    told: Callable[[], None]
-    """Called when `problem` changed."""
-    problem: str = ""
-    """Why the Node does not say what it shall; '' if it does."""
-    writes: int = 0
     budget: Budget = field(default_factory=lambda: Budget(burst=6, refill_s=10.0))
-    _connected: bool = False
-    _node: NodeView | None = None
     _verdict: Verdict | None = None
     _settings: StatusSettings = field(default_factory=StatusSettings)
-    _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _written: tuple[Change, ...] = ()
     _written_at: float = 0.0
-    _not_before: float = 0.0
-    """No try before this monotonic time, however often we are woken."""
-    _backoff: Backoff = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Write nothing before both the Node and a verdict are known."""
-        self._backoff = Backoff(self.pace)
-
-    def see(self, node: NodeView | None) -> None:
-        """Take the newest view of the Node, None while there is none."""
-        self._node = node
-        self._woken.set()
-
-    def connect(self, connected: bool) -> None:
-        """Learn whether the API server answers the watch: while it does not, ask nothing."""
-        if connected and not self._connected:
-            self._woken.set()
-        self._connected = connected
 
     def want(self, verdict: Verdict, settings: StatusSettings) -> None:
         """Take what the Node shall say, and by which signals."""
@@ -75,17 +40,7 @@ class NodeStatusWriter:
             self._verdict, self._settings = verdict, settings
             self._woken.set()
 
-    async def follow(self) -> None:
-        """Never return; end by cancellation."""
-        while True:
-            before = self.problem
-            delay_s = await self._write()
-            if self.problem != before:
-                self.told()
-            await self.clock.pause(self._woken, delay_s)
-
-    async def _write(self) -> float | None:
-        """Write what differs; return after how many seconds to look again, None for never."""
+    async def _step(self) -> float | None:
         if self._node is None or self._verdict is None or not self._connected:
             return None
         at = self.wall()

@@ -6,17 +6,14 @@ the API server is asked again every half hour, and nobody is bothered with it.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from router.kube import shape
-from router.kube.client import JSON_PATCH, MERGE_PATCH, Api, Call
-from router.kube.clock import Clock
+from router.kube.client import JSON_PATCH, MERGE_PATCH, Call
 from router.kube.errors import KubeError, RefusedError
-from router.kube.pace import Backoff, Pace
+from router.kube.writer import Writer
 from router.model.node import NodeView
 from router.reconcile.node_report import Report, Rhythm
 
@@ -37,25 +34,13 @@ class AbsentError(KubeError):
 
 
 @dataclass(slots=True, kw_only=True)
-class StatusObjectWriter:
-    """Keeps the BGPNodeStatus of one node as wanted."""
+class StatusObjectWriter(Writer):
+    """Keeps the BGPNodeStatus of one node, by the Node's name, as wanted.
 
-    api: Api
-    name: str
-    """Of the Node and of its BGPNodeStatus."""
-    pace: Pace
-    clock: Clock
-    wall: Callable[[], str]
-    """Wall time in RFC 3339, UTC."""
-    told: Callable[[], None]
-    """Called when `problem` or `writes` changed."""
-    problem: str = ""
-    """Why the object does not say what it shall; '' if it does, or there is no such resource."""
-    writes: int = 0
-    """Requests that write, refused ones included."""
+    Without the resource there is no problem. Refused writes are counted too.
+    """
+
     _is_wanted: bool = True
-    _connected: bool = False
-    _node: NodeView | None = None
     _owner: str = ""
     """UID of the Node that the object is known to be owned by; '' asks for it."""
     _was_there: bool = False
@@ -63,26 +48,12 @@ class StatusObjectWriter:
     _conditions: list[Any] = field(default_factory=list)
     """Of the object until now."""
     _rhythm: Rhythm = field(default_factory=Rhythm)
-    _not_before: float = 0.0
     _fraction: float = field(init=False)
-    _backoff: Backoff = field(init=False)
-    _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        """Write nothing before both the Node and a report are known."""
-        self._backoff = Backoff(self.pace)
+        """Write at times of our own, lest all nodes write together."""
+        Writer.__post_init__(self)
         self._fraction = self.clock.fraction()
-
-    def see(self, node: NodeView | None) -> None:
-        """Take the newest view of the Node, None while there is none."""
-        self._node = node
-        self._woken.set()
-
-    def connect(self, connected: bool) -> None:
-        """Learn whether the API server answers the watch: while it does not, ask nothing."""
-        if connected and not self._connected:
-            self._woken.set()
-        self._connected = connected
 
     def want(self, report: Report | None) -> None:
         """Take what the object shall say; None: it is not ours to write."""
@@ -90,17 +61,7 @@ class StatusObjectWriter:
         if report is not None and self._rhythm.want(report, self.clock.monotonic()):
             self._woken.set()
 
-    async def follow(self) -> None:
-        """Never return; end by cancellation."""
-        while True:
-            before = (self.problem, self.writes)
-            delay_s = await self._step()
-            if (self.problem, self.writes) != before:
-                self.told()
-            await self.clock.pause(self._woken, delay_s)
-
     async def _step(self) -> float | None:
-        """Write what is due; return after how many seconds to look again, None for never."""
         report = self._rhythm.wanted
         if not self._is_wanted or report is None or self._node is None or not self._connected:
             return None
