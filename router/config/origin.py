@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from router.config.document import ConfigError, Problem
 from router.config.load import load_settings
 from router.config.objects import load_objects, selecting
 from router.config.settings import AgentSettings
 from router.config.surroundings import Surroundings
-from router.model.config_object import KINDS, ConfigObject
+from router.model.config_object import ConfigObject, unpacked
 
 _VERSION: Final = 1
 _NAMED: Final = 3
@@ -72,7 +72,7 @@ def render(origin: Origin) -> bytes:
         "version": _VERSION,
         "name": origin.name,
         "text": origin.text,
-        "objects": [[o.kind, o.name, o.spec] for o in origin.objects],
+        "objects": [each.packed() for each in origin.objects],
     }
     return json.dumps(value, sort_keys=True).encode()
 
@@ -83,16 +83,10 @@ def parse(raw: bytes) -> Origin | None:
         value = json.loads(raw)
         if value["version"] != _VERSION:
             return None
-        objects = tuple(_object(*each) for each in value["objects"])
+        objects = tuple(unpacked(each) for each in value["objects"])
         name, text = value["name"], value["text"]
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     if not isinstance(name, str) or not (text is None or isinstance(text, str)):
         return None
     return Origin(name=name, text=text, objects=objects)
-
-
-def _object(kind: Any, name: Any, spec: Any) -> ConfigObject:
-    if kind not in KINDS or not isinstance(name, str) or not isinstance(spec, dict):
-        raise ValueError("not an object of ours")
-    return ConfigObject(kind=kind, name=name, spec=spec)

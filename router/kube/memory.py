@@ -20,7 +20,7 @@ from typing import Any, Final
 from bgp.secret import Secret, SecretError
 from router.kube.convert import parse_object
 from router.kube.errors import MalformedError
-from router.model.config_object import KINDS, ConfigObject
+from router.model.config_object import ConfigObject, unpacked
 from router.model.node import SecretRef
 
 _VERSION: Final = 1
@@ -49,7 +49,7 @@ def render(remembered: Remembered) -> bytes:
         ],
         "objects": None
         if remembered.objects is None
-        else [[o.kind, o.name, o.spec] for o in remembered.objects],
+        else [each.packed() for each in remembered.objects],
     }
     return json.dumps(value, sort_keys=True).encode()
 
@@ -81,10 +81,8 @@ def _config_objects(listed: object) -> tuple[ConfigObject, ...] | None:
         return None
     found: list[ConfigObject] = []
     for item in listed:
-        with contextlib.suppress(TypeError, ValueError):
-            kind, name, spec = item
-            if kind in KINDS and isinstance(name, str) and isinstance(spec, dict):
-                found.append(ConfigObject(kind=kind, name=name, spec=spec))
+        with contextlib.suppress(ValueError):
+            found.append(unpacked(item))
     return tuple(found)
 
 

@@ -23,3 +23,15 @@ class ConfigObject:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
+
+    def packed(self) -> list[Any]:
+        """Return it for a file of JSON that `unpacked` reads."""
+        return [self.kind, self.name, self.spec]
+
+
+def unpacked(value: object) -> ConfigObject:
+    """Return what was packed. Raises ValueError for anything odd."""
+    match value:
+        case [str(kind), str(name), dict(spec)] if kind in KINDS:
+            return ConfigObject(kind=kind, name=name, spec=spec)
+    raise ValueError("not an object of ours")
