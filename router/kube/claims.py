@@ -36,7 +36,6 @@ class ClaimsReader:
     """Why there is no answer yet; '' if there is."""
     told: Callable[[], None]
     """Called when `problem` changed."""
-    lists: int = 0
     budget: Budget = field(default_factory=lambda: Budget(burst=3, refill_s=60.0))
     _wanted: int = 0
     _done: int = 0
@@ -75,7 +74,6 @@ class ClaimsReader:
         target = Target(collection="/api/v1/nodes")
         found: list[Claim] = []
         token = ""
-        self.lists += 1
         while True:
             answer = await self.api.request(target.page_call(token, _PAGE), self.pace.request_s)
             for item in convert.items_of(answer):

@@ -106,29 +106,36 @@ class ObjectFollower:
         An API server that has just started may answer 404 until it knows its CRDs.
         """
         backoff = Backoff(self.pace)
-        target = Target(collection=f"{COLLECTION}/{PLURALS[NETWORK]}")
         while self._was_there and backoff.failures < _TRIES:
             await self.clock.sleep(backoff.delay_s(self.clock.fraction()))
             try:
-                await self.api.request(target.page_call("", 1), self.pace.request_s)
-            except KubeError as error:
-                end = _ending(error, target.collection)
-                if end is not None and end.is_absence:
+                await self._look()
+            except _EndError as end:
+                if end.is_absence:
                     continue
+            except KubeError:
+                pass  # `_ask` tells it
             return True
         return False
+
+    async def _look(self) -> None:
+        """Ask once for one object. Raises _EndError, KubeError."""
+        target = Target(collection=f"{COLLECTION}/{PLURALS[NETWORK]}")
+        try:
+            await self.api.request(target.page_call("", 1), self.pace.request_s)
+        except KubeError as error:
+            end = _ending(error, target.collection)
+            if end is None:
+                raise
+            raise end from error
 
     async def _ask(self) -> None:
         """Return once the resources are known to be there. Raises _EndError."""
         backoff = Backoff(self.pace)
-        target = Target(collection=f"{COLLECTION}/{PLURALS[NETWORK]}")
         while True:
             try:
-                await self.api.request(target.page_call("", 1), self.pace.request_s)
+                await self._look()
             except KubeError as error:
-                end = _ending(error, target.collection)
-                if end is not None:
-                    raise end from error
                 self.problem = str(error)
                 self.told()
                 await self.clock.sleep(backoff.delay_s(self.clock.fraction()))
