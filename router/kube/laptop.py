@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from router.kube import convert
 from router.kube.access import Access
 from router.kube.client import Call, Client
 from router.kube.errors import KubeError, RefusedError
@@ -145,7 +146,7 @@ class Reader:
             page = (*query, ("limit", _PAGE), *((("continue", token),) if token else ()))
             call = Call(method="GET", path=path, query=page)
             answer = await self._client.request(call, _REQUEST_S)
-            items += answer.get("items") or ()
-            token = str((answer.get("metadata") or {}).get("continue") or "")
+            items += convert.items_of(answer)
+            token = convert.continue_token(answer)
             if not token:
                 return items
