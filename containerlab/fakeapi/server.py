@@ -19,6 +19,7 @@ from typing import Any
 from containerlab.fakeapi.faults import Faults, Rule
 from containerlab.fakeapi.handler import RESET, Server, Shared
 from containerlab.fakeapi.request import Asked, Logged
+from containerlab.fakeapi.resources import Resource
 from containerlab.fakeapi.service import Service
 from containerlab.fakeapi.store import Object
 from containerlab.fakeapi.tls import Certificates
@@ -118,52 +119,49 @@ class FakeApi:
 
     def put(self, plural: str, found: Object, *, namespace: str = "") -> Object:
         """Create an object, status included, past all doors."""
-        resource = next(r for r in self.service.resources if r.plural == plural)
+        resource = self._resource(plural)
         if resource.schema is None and plural != "customresourcedefinitions":
             return self.service.store.create(resource, namespace, found)
-        asked = Asked(
-            verb="create",
-            resource=resource,
-            namespace=namespace,
-            name="",
-            status=False,
-            query={"fieldValidation": "Strict"},
-        )
+        asked = self._asked("create", plural, namespace, strict=True)
         return self.service.answer(asked, found, "")[1]
 
     def get(self, plural: str, name: str, *, namespace: str = "") -> Object:
         """Return an object."""
-        resource = next(r for r in self.service.resources if r.plural == plural)
-        return self.service.store.read(resource, namespace, name)
+        return self.service.store.read(self._resource(plural), namespace, name)
 
     def patch(self, plural: str, name: str, patch: Object, *, namespace: str = "") -> Object:
         """Change an object by a merge patch, spec through one door and status through the other."""
-        resource = next(r for r in self.service.resources if r.plural == plural)
         found: Object = {}
         for status in (False, True):
-            asked = Asked(
-                verb="patch",
-                resource=resource,
-                namespace=namespace,
-                name=name,
-                status=status,
-                query={},
-            )
+            asked = self._asked("patch", plural, namespace, name=name, status=status)
             _, found = self.service.answer(asked, patch, "application/merge-patch+json")
         return found
 
     def delete(self, plural: str, name: str, *, namespace: str = "") -> None:
         """Delete an object."""
-        resource = next(r for r in self.service.resources if r.plural == plural)
-        asked = Asked(
-            verb="delete",
-            resource=resource,
+        self.service.answer(self._asked("delete", plural, namespace, name=name), None, "")
+
+    def _resource(self, plural: str) -> Resource:
+        return next(each for each in self.service.resources if each.plural == plural)
+
+    def _asked(
+        self,
+        verb: str,
+        plural: str,
+        namespace: str,
+        *,
+        name: str = "",
+        status: bool = False,
+        strict: bool = False,
+    ) -> Asked:
+        return Asked(
+            verb=verb,
+            resource=self._resource(plural),
             namespace=namespace,
             name=name,
-            status=False,
-            query={},
+            status=status,
+            query={"fieldValidation": "Strict"} if strict else {},
         )
-        self.service.answer(asked, None, "")
 
     # --- log ------------------------------------------------------------------------------------
 
