@@ -13,6 +13,7 @@ from kubernetes import client as kubernetes_client
 
 from containerlab.runtime.kustomize import KustomizeError, apply_json_patch, one, render
 from containerlab.runtime.podspec import tolerates
+from router.kube.objects import PLURALS
 from router.reconcile.node_status import TAINT_EFFECT, TAINT_KEY
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -181,36 +182,29 @@ def test_no_taint_keeps_it_away(pod: dict[str, Any], taint: dict[str, str]) -> N
 
 def test_rbac_is_what_the_agent_asks_for_and_nothing_else() -> None:
     """The requests are those of router/kube; test_router_kube_cluster.py sees no other."""
-    rules = {
-        (resource, verb)
-        for kind in ("ClusterRole", "Role")
+    ours, reads = "podroute.dev", ("get", "list", "watch")
+    everywhere = {
+        *(("", "nodes", verb) for verb in (*reads, "patch")),
+        ("", "nodes/status", "patch"),
+        ("events.k8s.io", "events", "create"),
+        *(("", "services", verb) for verb in reads),
+        *(("discovery.k8s.io", "endpointslices", verb) for verb in reads),
+        *((ours, plural, verb) for plural in PLURALS.values() for verb in reads),
+        *((ours, "bgpnodestatuses", verb) for verb in ("get", "create", "patch", "delete")),
+        (ours, "bgpnodestatuses/status", "patch"),
+    }
+    here = {*(("", "configmaps", verb) for verb in reads), ("", "secrets", "get")}
+    assert rights("ClusterRole") == everywhere
+    assert rights("Role") == here
+
+
+def rights(kind: str) -> set[tuple[str, str, str]]:
+    return {
+        (group, resource, verb)
         for rule in one(BASE, kind, "podroute")["rules"]
+        for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
-    }
-    assert rules == {
-        *(("nodes", verb) for verb in ("get", "list", "watch", "patch")),
-        ("nodes/status", "patch"),
-        *(("events", verb) for verb in ("create", "patch")),
-        *(("configmaps", verb) for verb in ("get", "list", "watch")),
-        ("secrets", "get"),
-        *(("services", verb) for verb in ("get", "list", "watch")),
-        *(("endpointslices", verb) for verb in ("get", "list", "watch")),
-        *(
-            (plural, verb)
-            for plural in ("podnetworks", "bgppeers", "bgpadvertisements")
-            for verb in ("get", "list", "watch")
-        ),
-        *(("bgpnodestatuses", verb) for verb in ("get", "create", "patch", "delete")),
-        ("bgpnodestatuses/status", "patch"),
-    }
-    everywhere = {
-        r for rule in one(BASE, "ClusterRole", "podroute")["rules"] for r in rule["resources"]
-    }
-    assert everywhere == {
-        *("nodes", "nodes/status", "events", "services", "endpointslices"),
-        *("podnetworks", "bgppeers", "bgpadvertisements"),
-        *("bgpnodestatuses", "bgpnodestatuses/status"),
     }
 
 
