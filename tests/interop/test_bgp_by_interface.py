@@ -122,14 +122,14 @@ def test_two_links_with_the_same_two_addresses_are_told_and_one_is_used(
 
 
 @pytest.mark.parametrize(
-    "guards",
+    ("guards", "dropped"),
     [
-        pytest.param(Guards(password="word"), id="password"),
-        pytest.param(Guards(ttl_security=True), id="ttl"),
+        pytest.param(Guards(password="word"), "TCPMD5NotFound", id="password"),
+        pytest.param(Guards(ttl_security=True), "TCPMinTTLDrop", id="ttl"),
     ],
 )
 def test_sessions_are_guarded_as_those_between_other_addresses(
-    make: MakeUnnumbered, guards: Guards
+    make: MakeUnnumbered, guards: Guards, dropped: str
 ) -> None:
     fabric = make(guards=guards)
     for tor in fabric.tors:
@@ -140,10 +140,29 @@ def test_sessions_are_guarded_as_those_between_other_addresses(
     agent.wait_established("tor1", "tor2")
     fabric.wait_legs("eth1", "eth2")
 
-    # The control: without what they demand, no ToR has us.
+    # The control: without what they demand, no ToR has us, whatever we try.
     agent.write(fabric.document())
     for name in ("tor1", "tor2"):
         agent.wait_status(f"{name} is not established: ", deadline_s=30)
+    for tor in fabric.tors:
+        before = tcp_count(tor, dropped)
+        wait_until(
+            lambda tor=tor, before=before: tcp_count(tor, dropped) >= before + 2,  # type: ignore[misc]
+            deadline_s=30,
+            what=f"{tor.name} drops what we send",
+        )
+    # Our first word may be read before FRR guards the socket, and our side established for a
+    # moment; a ToR that has us tells us its routes.
+    for name in ("tor1", "tor2"):
+        families = agent.peer(name)["families"].values()
+        assert [each["received"] for each in families] == [0, 0]
+
+
+def tcp_count(tor: Namespace, name: str) -> int:
+    """Return a counter of a namespace's TCP (TcpExt in proc_net_netstat, net/ipv4/proc.c)."""
+    lines = tor.run(["grep", "^TcpExt:", "/proc/net/netstat"]).stdout.splitlines()
+    names, values = (line.split() for line in lines)
+    return int(values[names.index(name)])
 
 
 @pytest.mark.slow
