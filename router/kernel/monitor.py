@@ -12,7 +12,6 @@ the writer's netlink port, which is how our own writes are left out.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
 import struct
@@ -24,6 +23,7 @@ from typing import Final
 
 from router.kernel.errors import KernelError
 from router.kernel.message import HEADER, attributes, get_u32
+from router.kernel.netlink_socket import grow_receive_buffer, join_group
 from router.kernel.nexthop import RTM_DELNEXTHOP, RTM_NEWNEXTHOP
 from router.kernel.protocols import (
     LEARNED_DEFAULT_METRIC,
@@ -47,9 +47,6 @@ from router.kernel.socket_filter import (
 _GROUPS: Final = (1, 5, 7, 8, 9, 11, 19, 32)
 """RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_RULE, _IPV6_IFADDR, _IPV6_ROUTE, _IPV6_RULE,
 _NEXTHOP."""
-_SOL_NETLINK: Final = 270
-_NETLINK_ADD_MEMBERSHIP: Final = 1
-_SO_RCVBUFFORCE: Final = 33
 _RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
 _LINK_AND_ADDRESS: Final = frozenset({16, 17, 20, 21, 32, 33})
 """RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR; RTM_NEWRULE, RTM_DELRULE: all that is looked
@@ -119,12 +116,11 @@ class Monitor:
             self._socket = socket.socket(
                 socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
             )
-            with contextlib.suppress(PermissionError):
-                self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
+            grow_receive_buffer(self._socket, _RECEIVE_BUFFER_BYTES)
             attach_filter(self._socket, _without_own_writes(own_port))
             self._socket.bind((0, 0))
             for group in _GROUPS:
-                self._socket.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
+                join_group(self._socket, group)
             # close() does not wake a blocked recv(): look at the flag now and then.
             self._socket.settimeout(1.0)
         except OSError as error:

@@ -10,12 +10,14 @@ from typing import Final
 from router.kernel.errors import KernelError
 
 SOL_NETLINK: Final = 270
+_NETLINK_ADD_MEMBERSHIP: Final = 1
 NETLINK_CAP_ACK: Final = 10
 NETLINK_EXT_ACK: Final = 11
 NETLINK_GET_STRICT_CHK: Final = 12
 SO_RCVBUFFORCE: Final = 33
 
 _RECEIVE_BUFFER_BYTES: Final = 8 * 1024 * 1024
+"""A batch that fails as a whole answers with one error per message."""
 _TIMEVAL: Final = struct.Struct("@ll")
 
 
@@ -38,7 +40,7 @@ def open_lasting(protocol: int, timeout_s: float) -> socket.socket:
     opened = open_brief(protocol)
     try:
         _check_strictly(opened)
-        _grow_receive_buffer(opened)
+        grow_receive_buffer(opened, _RECEIVE_BUFFER_BYTES)
         opened.bind((0, 0))
         whole_s = int(timeout_s)
         timeout = _TIMEVAL.pack(whole_s, int((timeout_s - whole_s) * 1e6))
@@ -57,9 +59,14 @@ def _check_strictly(opened: socket.socket) -> None:
             raise
 
 
-def _grow_receive_buffer(opened: socket.socket) -> None:
-    # A batch that fails as a whole answers with one error per message.
+def grow_receive_buffer(opened: socket.socket, size: int) -> None:
+    """Let it hold so many bytes; without CAP_NET_ADMIN as many as the system lets anybody have."""
     try:
-        opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
+        opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
     except PermissionError:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+
+def join_group(opened: socket.socket, group: int) -> None:
+    """Hear what the kernel tells this multicast group. Raises OSError."""
+    opened.setsockopt(SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)

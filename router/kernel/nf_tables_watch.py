@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import socket
-import struct
 from typing import Final
 
 from router.kernel.errors import KernelError
+from router.kernel.netlink_socket import join_group
 from router.kernel.nf_tables import NETLINK_NETFILTER, NEW_GENERATION, NFNLGRP_NFTABLES
 from router.kernel.socket_filter import (
     DROP,
@@ -21,11 +21,9 @@ from router.kernel.socket_filter import (
 )
 
 _RECEIVE_BYTES: Final = 4096
-_SOL_NETLINK: Final = 270
 _TYPE_OFFSET: Final = 4
 _PORT_OFFSET: Final = 12
 """In struct nlmsghdr."""
-_NETLINK_ADD_MEMBERSHIP: Final = 1
 
 
 def watch_others(own_port: int) -> socket.socket:
@@ -51,8 +49,7 @@ def watch_others(own_port: int) -> socket.socket:
             ),
         )
         watch.bind((0, 0))
-        group = struct.pack("=I", NFNLGRP_NFTABLES)
-        watch.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
+        join_group(watch, NFNLGRP_NFTABLES)
         watch.setblocking(False)
     except OSError as error:
         raise KernelError(error.errno or errno.EIO, "watch nf_tables") from error

@@ -9,7 +9,6 @@ source, before Linux 6.7 without a notification; so that the sign is the address
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
 import struct
@@ -20,6 +19,7 @@ from typing import Final
 from cni.attachment.plan import Address
 from router.kernel.errors import KernelError
 from router.kernel.message import messages
+from router.kernel.netlink_socket import grow_receive_buffer
 from router.kernel.podlink_listing import RTM_NEWLINK, parse_address, parse_route
 from router.kernel.podlink_wire import RTM_DELLINK
 from router.kernel.protocols import RouteProtocol
@@ -46,7 +46,6 @@ _RTM_DELNEIGH: Final = 29
 _NDM_TYPE_OFFSET: Final = 11
 _RTN_UNICAST: Final = 1
 _IFF_UP: Final = 0x1
-_SO_RCVBUFFORCE: Final = 33
 _RECEIVE_BUFFER_BYTES: Final = 8 * 1024 * 1024
 _RECEIVE_BYTES: Final = 64 * 1024
 _FAMILY_AND_INDEX: Final = struct.Struct("=BxxxI")
@@ -76,8 +75,7 @@ class LinkMonitor:
             self._socket = socket.socket(
                 socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
             )
-            with contextlib.suppress(PermissionError):
-                self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
+            grow_receive_buffer(self._socket, _RECEIVE_BUFFER_BYTES)
             # An ADD makes six other notifications, a fabric thousands.
             attach_filter(self._socket, _filter())
             self._socket.bind((0, _GROUPS))
