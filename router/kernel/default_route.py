@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from bgp.nlri import IPV4
 from router.kernel.message import attributes, get_u32
+from router.kernel.route import legs_in
 
 FOREIGN_PROTOCOLS: Final = (2, 3, 4, 9, 16)
 """RTPROT_KERNEL, _BOOT, _STATIC, _RA, _DHCP: who gives hosts their default routes."""
@@ -21,8 +22,6 @@ _RTA_OIF: Final = 4
 _RTA_GATEWAY: Final = 5
 _RTA_MULTIPATH: Final = 9
 _RTMSG: Final = struct.Struct("=BBBBBBBBI")
-_RTNEXTHOP: Final = struct.Struct("=HBBi")
-"""rtnh_len, rtnh_flags, rtnh_hops, rtnh_ifindex."""
 
 
 class Leg(NamedTuple):
@@ -40,15 +39,8 @@ def read_legs(family: int, payload: bytes) -> list[Leg]:
     legs: list[Leg] = []
     if _RTA_OIF in found:
         legs.append(Leg(_address(family, found.get(_RTA_GATEWAY)), get_u32(found[_RTA_OIF])))
-    packed = found.get(_RTA_MULTIPATH, b"")
-    offset = 0
-    while offset + _RTNEXTHOP.size <= len(packed):
-        length, _, _, ifindex = _RTNEXTHOP.unpack_from(packed, offset)
-        if length < _RTNEXTHOP.size:
-            break
-        inner = attributes(packed[: offset + length], offset + _RTNEXTHOP.size)
+    for _, ifindex, inner in legs_in(found.get(_RTA_MULTIPATH, b"")):
         legs.append(Leg(_address(family, inner.get(_RTA_GATEWAY)), ifindex))
-        offset += (length + 3) & ~3
     return legs
 
 

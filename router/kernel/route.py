@@ -8,7 +8,7 @@ the destination, is packed once: their `tail`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -158,40 +158,23 @@ def _run(
 
 def write_unreachable(prefix: Prefix) -> bytes:
     """Return the message that installs `unreachable` for an own pod CIDR."""
-    return _with_metric(
-        RTM_NEWROUTE,
-        NLM_F_CREATE | NLM_F_EXCL,
-        prefix,
-        OWN_CIDR_METRIC,
-        RouteProtocol.OWN_CIDR,
-        _RTN_UNREACHABLE,
-    )
+    return _unreachable(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, prefix, 0)
 
 
 def delete_unreachable(prefix: Prefix) -> bytes:
     """Return the message that deletes it."""
-    return _with_metric(
-        RTM_DELROUTE, 0, prefix, OWN_CIDR_METRIC, RouteProtocol.OWN_CIDR, _RTN_UNREACHABLE
-    )
+    return _unreachable(RTM_DELROUTE, 0, prefix, _ANY_SCOPE)
 
 
-def _with_metric(  # noqa: PLR0913, PLR0917 - one for each field of the message
-    kind: int,
-    flags: int,
-    prefix: Prefix,
-    metric: int,
-    protocol: int,
-    route_type: int,
-    table: int = _RT_TABLE_MAIN,
-) -> bytes:
+def _unreachable(kind: int, flags: int, prefix: Prefix, scope: int) -> bytes:
     family, network, length = prefix
-    scope = 0 if kind == RTM_NEWROUTE else _ANY_SCOPE
+    fields = (_RT_TABLE_MAIN, RouteProtocol.OWN_CIDR, scope, _RTN_UNREACHABLE, 0)
     return message(
         kind,
         flags,
-        _RTMSG.pack(_AF[family], length, 0, 0, table, protocol, scope, route_type, 0),
+        _RTMSG.pack(_AF[family], length, 0, 0, *fields),
         attribute(_RTA_DST, network.to_bytes(_SIZE[family], "big")),
-        u32(_RTA_PRIORITY, metric),
+        u32(_RTA_PRIORITY, OWN_CIDR_METRIC),
     )
 
 
@@ -244,19 +227,24 @@ def _hops(family: int, found: dict[int, bytes]) -> Hops:
         return (alone,) if alone is not None else ()
     hops: list[Hop | None] = []
     weights: set[int] = set()
-    packed = found[_RTA_MULTIPATH]
-    offset = 0
-    while offset + _RTNEXTHOP.size <= len(packed):
-        length, _, weight, ifindex = _RTNEXTHOP.unpack_from(packed, offset)
-        if length < _RTNEXTHOP.size:
-            break
-        inner = attributes(packed[: offset + length], offset + _RTNEXTHOP.size)
+    for weight, ifindex, inner in legs_in(found[_RTA_MULTIPATH]):
         hops.append(_hop(family, ifindex, inner))
         weights.add(weight)
-        offset += (length + 3) & ~3
     if None in hops or len(weights) != 1:
         return ()
     return tuple(sorted(hop for hop in hops if hop is not None))
+
+
+def legs_in(multipath: bytes) -> Iterator[tuple[int, int, dict[int, bytes]]]:
+    """Yield weight less one, link's index and attributes of each next hop in an RTA_MULTIPATH."""
+    offset = 0
+    while offset + _RTNEXTHOP.size <= len(multipath):
+        length, _, weight, ifindex = _RTNEXTHOP.unpack_from(multipath, offset)
+        if length < _RTNEXTHOP.size:
+            break
+        inner = attributes(multipath[: offset + length], offset + _RTNEXTHOP.size)
+        yield weight, ifindex, inner
+        offset += (length + 3) & ~3
 
 
 def _hop(family: int, ifindex: int, found: dict[int, bytes]) -> Hop | None:
