@@ -78,6 +78,7 @@ def _remove(options: argparse.Namespace) -> Iterator[str]:
     record of the sysctls last, so that a run that failed can be repeated.
     """
     from router.cli.plugin_files import uninstall
+    from router.kernel import podlink_filter_wire, service_filter_wire
     from router.kernel.podlink import open_dataplane
 
     dataplane = open_dataplane(options.proc_sys)
@@ -85,10 +86,11 @@ def _remove(options: argparse.Namespace) -> Iterator[str]:
         indexes = _links(options, dataplane)
         yield from uninstall(options.bin_dir, options.conf_dir)
         yield from _remove_pods(dataplane, indexes)
+        yield from _remove_table(podlink_filter_wire.TABLE)
     finally:
         dataplane.close()
     yield from _remove_routes()
-    yield from _remove_service_filter()
+    yield from _remove_table(service_filter_wire.TABLE)
     yield from _restore_sysctls(options)
     yield from _forget_drain(options.state_dir)
     if options.kubernetes:
@@ -115,14 +117,12 @@ def _links(options: argparse.Namespace, dataplane: Dataplane) -> dict[int, str]:
 
 
 def _remove_pods(dataplane: Dataplane, links: dict[int, str]) -> Iterator[str]:
-    from router.kernel.podlink_leaving import remove_filter, remove_links
+    from router.kernel.podlink_leaving import remove_links
 
     problems = remove_links(dataplane, links)
     if problems:
         raise UninstallError("; ".join(problems))
     yield from (f"removed pod link {name}" for name in links.values())
-    if remove_filter():
-        yield "removed nftables table inet podroute"
 
 
 def _remove_routes() -> Iterator[str]:
@@ -152,11 +152,11 @@ def _remove_routes() -> Iterator[str]:
         )
 
 
-def _remove_service_filter() -> Iterator[str]:
-    from router.kernel.service_filter import remove_service_filter
+def _remove_table(name: str) -> Iterator[str]:
+    from router.kernel.nf_tables_removal import remove_table
 
-    if remove_service_filter():
-        yield "removed nftables table inet podroute-services"
+    if remove_table(name):
+        yield f"removed nftables table inet {name}"
 
 
 def _restore_sysctls(options: argparse.Namespace) -> Iterator[str]:

@@ -6,6 +6,7 @@ All tables are of family inet.
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterable
 from typing import Final
@@ -22,6 +23,8 @@ from router.kernel.message import (
 )
 
 NETLINK_NETFILTER: Final = 12
+NOT_THERE: Final = frozenset({errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EINVAL})
+"""What a kernel answers without the table, without nf_tables, or without a part of it."""
 _SUBSYSTEM: Final = 10 << 8
 NEW_TABLE: Final = _SUBSYSTEM | 0
 _GET_TABLE: Final = _SUBSYSTEM | 1

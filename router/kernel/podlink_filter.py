@@ -22,14 +22,13 @@ from cni.attachment.plan import Address
 from router.kernel import podlink_filter_wire as wire
 from router.kernel.channel import Channel
 from router.kernel.errors import KernelError
-from router.kernel.nf_tables import BEGIN, END, NETLINK_NETFILTER
+from router.kernel.nf_tables import BEGIN, END, NETLINK_NETFILTER, NOT_THERE
 from router.kernel.nf_tables_watch import drain, watch_others
 from router.kernel.podlink_stencil import admission
 
 log = logging.getLogger(__name__)
 
 _BATCH: Final = 50
-_MISSING: Final = frozenset({errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EINVAL, errno.ENOENT})
 
 Key = tuple[str, bytes]
 
@@ -175,7 +174,7 @@ class SourceFilter:
         try:
             self._transact(wire.create_table(), "make our table")
         except KernelError as error:
-            if error.errno not in _MISSING:
+            if error.errno not in NOT_THERE:
                 raise
             self._give_up(error)
 

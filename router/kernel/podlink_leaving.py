@@ -5,7 +5,6 @@ For `podroute uninstall`, with no CNI server running: it holds the server's lock
 
 from __future__ import annotations
 
-import errno
 import select
 import time
 from collections.abc import Collection
@@ -13,15 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from cni.server.dataplane import Dataplane, Gone
-from router.kernel import podlink_filter_wire as wire
-from router.kernel.channel import Channel
-from router.kernel.errors import KernelError
-from router.kernel.nf_tables import BEGIN, END, NETLINK_NETFILTER
 from router.reconcile.removal import PodLink, Sandboxes
 
 _DEADLINE_S: Final = 30.0
-_NOT_THERE: Final = frozenset({errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EINVAL})
-"""No table, or no nf_tables at all."""
 
 
 def find_links(dataplane: Dataplane) -> tuple[PodLink, ...]:
@@ -64,15 +57,3 @@ def remove_links(dataplane: Dataplane, indexes: Collection[int]) -> tuple[str, .
                 left.discard(told.index)
                 problems += [told.error] if told.error else []
     return tuple(problems)
-
-
-def remove_filter() -> bool:
-    """Remove our table of nftables; return whether it was there. Raises KernelError."""
-    try:
-        with Channel(protocol=NETLINK_NETFILTER) as channel:
-            channel.transact(BEGIN, [wire.delete_table()], END, "remove our table")
-    except KernelError as error:
-        if error.errno in _NOT_THERE:
-            return False
-        raise
-    return True

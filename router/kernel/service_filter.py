@@ -5,22 +5,18 @@ Never by a route: the node's own clients look up the route before kube-proxy's D
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
-from typing import Final
 
 from bgp.nlri import Prefix
 from router.kernel import nf_tables
 from router.kernel import service_filter_wire as wire
 from router.kernel.channel import Channel
 from router.kernel.errors import KernelError
-from router.kernel.nf_tables import BEGIN, END, NETLINK_NETFILTER
+from router.kernel.nf_tables import BEGIN, END, NETLINK_NETFILTER, NOT_THERE
 from router.kernel.nf_tables_watch import drain, watch_others
 from router.model.aggregate import Rejections
 from router.reconcile.rejections import RejectionPlan
-
-_MISSING: Final = frozenset({errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EINVAL, errno.ENOENT})
 
 
 class ServiceFilter:
@@ -55,7 +51,7 @@ class ServiceFilter:
         try:
             self._channel.read((nf_tables.get_table(wire.TABLE),), "look for our table")
         except KernelError as error:
-            if error.errno not in _MISSING:
+            if error.errno not in NOT_THERE:
                 raise
             return Rejections()
         chains = wire.chains_in(_list(self._channel, nf_tables.list_chains()))
@@ -88,7 +84,7 @@ class ServiceFilter:
         try:
             self._channel.transact(BEGIN, requests, END, "reject unused addresses of Services")
         except KernelError as error:
-            if not plan.make_table or error.errno not in _MISSING:
+            if not plan.make_table or error.errno not in NOT_THERE:
                 raise
             self._give_up(error)
 
@@ -98,12 +94,3 @@ class ServiceFilter:
 
 def _list(channel: Channel, request: bytes) -> list[bytes]:
     return [payload for _, payload in channel.dump(request, "list our table")]
-
-
-def remove_service_filter() -> bool:
-    """Remove the table for good; return whether it was there. Raises KernelError."""
-    with contextlib.closing(ServiceFilter()) as found:
-        if not found.observe().exists:
-            return False
-        found.apply(RejectionPlan(remove_table=True))
-        return True

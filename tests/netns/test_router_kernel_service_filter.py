@@ -11,12 +11,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
 from bgp.nlri import Prefix
 from containerlab.runtime.namespace import call_in
-from router.kernel.service_filter import ServiceFilter, remove_service_filter
+from router.kernel.nf_tables_removal import remove_table
+from router.kernel.service_filter import ServiceFilter
 from router.model.aggregate import Rejections
 from router.reconcile.rejections import RejectionPlan, plan_rejections
 from tests.support.kube_proxy import FAMILIES, KubeProxy, Mode
@@ -274,7 +276,7 @@ def test_touches_nothing_else_and_leaves_nothing(town: Town) -> None:
     reject(town, frozenset())
     assert ruleset(town) == before
     reject(town)
-    assert call_in(town.node.pid, remove_service_filter)
+    assert call_in(town.node.pid, partial(remove_table, "podroute-services"))
     assert ruleset(town) == before
-    assert not call_in(town.node.pid, remove_service_filter)
+    assert not call_in(town.node.pid, partial(remove_table, "podroute-services"))
     town.node.run(["nft", "flush", "ruleset"])
