@@ -64,7 +64,8 @@ class Announcer:
         self._networks: frozenset[Prefix] = frozenset()
         """The same as `networks`."""
         self._works: tuple[object, ...] = ()
-        """What `current` was decided by; thousands of Services' addresses are sorted once."""
+        """What `current` was decided by; thousands of Services' addresses are sorted once. The
+        newest objects, so that next time most are found to be the same without a look inside."""
         self._cidrs = _Leaving()
         self._aggregates = _Leaving()
         self._is_told = False
@@ -107,7 +108,8 @@ class Announcer:
         seen = links or Links.of(())
         unreachables = frozenset(guards.unreachables)
         works = settings, own, unreachables, links, services, contested
-        if works != self._works:
+        is_new, self._works = works != self._works, works
+        if is_new:
             self.current = announcement(
                 pod_cidrs=sorted(own),
                 node_addresses=settings.node_addresses if settings.announce_node_addresses else (),
@@ -117,7 +119,6 @@ class Announcer:
                 contested=contested,
                 extra=settings.extra_prefixes,
             )
-            self._works = works
         self.next_hops = next_hops(settings.peers, settings.node_addresses, seen)
         drain = self._draining.state
         config = SpeakerConfig(

@@ -138,5 +138,5 @@ class Serving:
         if given != self._given:
             wanted = self.grouping.networks(rejected, keep_single=keep_single)
             self._aim = wanted, usable | (self.grouping.aggregates & rejected)
-            self._given = given
+        self._given = given
         return self._replacing.networks(*self._aim, is_acknowledged=is_acknowledged)
