@@ -121,7 +121,8 @@ class Duplicates:
                 "reason": after.describe(),
             },
         )
-        if after.phase in CONTESTED or before.phase in CONTESTED:
+        # Without the API nobody takes them.
+        if self._has_api and (after.phase in CONTESTED or before.phase in CONTESTED):
             self._news.append(after)
 
     def _save(self) -> None:

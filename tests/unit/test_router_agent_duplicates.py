@@ -237,6 +237,15 @@ def test_a_node_without_an_api_waits_for_nobody() -> None:
     assert announced(bench) == {OWN, NODE}
 
 
+def test_without_an_api_no_news_pile_up() -> None:
+    """Nobody takes them there."""
+    bench = Bench()
+    bench.establish(*TORS)
+    bench.step(update("tor1", MINE), after_s=5)
+    assert claims(bench)["state"] == "unclaimed"
+    assert bench.agent.duplicates.take_news() == ()
+
+
 def test_a_damaged_memory_is_as_good_as_none(tmp_path: Path) -> None:
     for text in ("", "[]", '{"version": 2}', '{"version": 1, "cidrs": ["x"]}'):
         (tmp_path / "cleared.json").write_text(text)
