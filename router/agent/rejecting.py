@@ -95,7 +95,9 @@ class Rejecting:
         """
         self._is_disturbed |= self._shell.was_disturbed()
         since_s = now - self._looked_at
-        is_due = since_s >= (_LOOK_S if self._is_disturbed else _RESYNC_S)
+        # kube-proxy may change its own all the time, while nothing of it is ours.
+        matters = bool(wanted) or self._found is None or self._found.exists
+        is_due = since_s >= (_LOOK_S if self._is_disturbed and matters else _RESYNC_S)
         if self._found is not None and self._asked == (wanted, keep_found) and not is_due:
             return
         found = self._shell.observe()
