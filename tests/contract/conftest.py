@@ -23,6 +23,7 @@ from router.kube.view import ClusterSettings
 from router.reconcile.node_status import TAINT_KEY
 from tests.support.contract_api import ContractApi
 from tests.support.kube_agent import NAMESPACE, PACE, Start
+from tests.support.rights import right_for, rights
 
 KUBECONFIG = "PODROUTE_TEST_KUBECONFIG"
 
@@ -73,3 +74,7 @@ def start(api: FakeApi) -> Iterator[Start]:
             return cluster
 
         yield run
+    allowed = rights("ClusterRole") | rights("Role")
+    assert {right_for(entry) for entry in api.requests()} <= allowed, (
+        "deploy/kustomize/base/rbac.yaml"
+    )

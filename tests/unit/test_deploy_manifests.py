@@ -15,11 +15,11 @@ from containerlab.runtime.kustomize import KustomizeError, apply_json_patch, one
 from containerlab.runtime.podspec import tolerates
 from router.kube.objects import PLURALS
 from router.reconcile.node_status import TAINT_EFFECT, TAINT_KEY
+from tests.support.rights import BASE, rights
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 OVERLAYS = ("base", "overlays/bare-metal", "overlays/bfd", "overlays/kind", "overlays/k3s")
 JOB = DEPLOY / "kustomize/uninstall/job.yaml"
-BASE = render(DEPLOY / "kustomize/base")
 DAEMON_SET = one(BASE, "DaemonSet", "podroute")
 POD = DAEMON_SET["spec"]["template"]["spec"]
 WITH_BFD = one(render(DEPLOY / "kustomize/overlays/bfd"), "DaemonSet", "podroute")
@@ -181,7 +181,7 @@ def test_no_taint_keeps_it_away(pod: dict[str, Any], taint: dict[str, str]) -> N
 
 
 def test_rbac_is_what_the_agent_asks_for_and_nothing_else() -> None:
-    """The requests are those of router/kube; test_router_kube_cluster.py sees no other."""
+    """What the agent asks in tests/contract is compared with this there."""
     ours, reads = "podroute.dev", ("get", "list", "watch")
     everywhere = {
         *(("", "nodes", verb) for verb in (*reads, "patch")),
@@ -196,16 +196,6 @@ def test_rbac_is_what_the_agent_asks_for_and_nothing_else() -> None:
     here = {*(("", "configmaps", verb) for verb in reads), ("", "secrets", "get")}
     assert rights("ClusterRole") == everywhere
     assert rights("Role") == here
-
-
-def rights(kind: str) -> set[tuple[str, str, str]]:
-    return {
-        (group, resource, verb)
-        for rule in one(BASE, kind, "podroute")["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
 
 
 def test_another_node_than_its_own_is_refused() -> None:
