@@ -92,7 +92,7 @@ def parser_of(program: str) -> argparse.ArgumentParser:
         type=Path,
         default=STATE_DIR,
         metavar="DIR",
-        help="what a reboot must not forget: the drain",
+        help="what a reboot must not forget: the drain, the configuration in force last",
     )
     parser.add_argument(
         "--proc-sys",

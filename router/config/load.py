@@ -12,6 +12,7 @@ from typing import Final
 
 from bgp.nlri import BITS, Prefix
 from bgp.peer import PeerError, Receive, SpeakerConfig
+from bgp.peer_rules import MAX_RESTART_TIME_S
 from bgp.secret import Secret
 from router.config import words
 from router.config.advertisements import read_announced
@@ -36,7 +37,6 @@ DEFAULT_SPEAKER_UID: Final = 61179
 DEFAULT_PAGE: Final = ("127.0.0.1", 9180)
 _RULE_PRIORITY: Final = 32000
 """Just before the main table's rule, 32766."""
-_MAX_RESTART_S: Final = 4095
 
 
 def load_settings(text: str, *, source: str, surroundings: Surroundings) -> AgentSettings:
@@ -81,7 +81,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
     local_asn = read_local_asn(
         layers.of("local_asn", "local_asn_label"), surroundings, default=None
     )
-    restart_s = _integer(layers, "graceful_restart_s", (0, _MAX_RESTART_S), 120)
+    restart_s = _integer(layers, "graceful_restart_s", (0, MAX_RESTART_TIME_S), 120)
     reader = PeerReader(
         defaults=PeerDefaults(
             local_asn=local_asn,

@@ -6,11 +6,11 @@ https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
+
+from router.model.config_object import GROUP, VERSION
 
 Schema = dict[str, Any]
-GROUP: Final = "podroute.dev"
-VERSION: Final = "v1alpha1"
 
 
 def rule(expression: str, message: str) -> Schema:

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from router.config.crd import definitions
-from router.config.openapi import GROUP, VERSION, Schema
+from router.config.openapi import Schema
+from router.model.config_object import GROUP_VERSION
 
 _HEAD: Final = f"""\
 # Configuration reference
 
 Made by `python -m router.config.reference` from the schema of the objects
-(`{GROUP}/{VERSION}`); a test keeps it current. Every field has the same name and meaning in
+(`{GROUP_VERSION}`); a test keeps it current. Every field has the same name and meaning in
 `/etc/podroute/config.yaml`: what PodNetwork has under `spec` stands at the top of the file,
 BGPPeers are items of `peers` (there with `name`, and `password_file` besides), BGPAdvertisements
 items of `advertisements`. What a field means in full, defaults, and what only the file has (`node`,

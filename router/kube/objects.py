@@ -18,10 +18,16 @@ from router.kube.collection import CollectionWatch
 from router.kube.errors import KubeError, RefusedError
 from router.kube.pace import Backoff, Pace
 from router.kube.watch import Following, Target
-from router.model.config_object import ADVERTISEMENT, NETWORK, PEER, ConfigObject
+from router.model.config_object import (
+    ADVERTISEMENT,
+    GROUP_VERSION,
+    NETWORK,
+    PEER,
+    ConfigObject,
+)
 from router.model.service import Key
 
-COLLECTION: Final = "/apis/podroute.dev/v1alpha1"
+COLLECTION: Final = f"/apis/{GROUP_VERSION}"
 PLURALS: Final = {NETWORK: "podnetworks", PEER: "bgppeers", ADVERTISEMENT: "bgpadvertisements"}
 _ABSENT_S: Final = 1800.0
 _DENIED_S: Final = 600.0

@@ -14,11 +14,11 @@ from router.kube import shape
 from router.kube.client import JSON_PATCH, MERGE_PATCH, Call
 from router.kube.errors import KubeError, RefusedError
 from router.kube.writer import Writer
+from router.model.config_object import GROUP_VERSION
 from router.model.node import NodeView
 from router.reconcile.node_report import Report, Rhythm
 
 _log = logging.getLogger(__name__)
-GROUP_VERSION: Final = "podroute.dev/v1alpha1"
 STATUSES: Final = f"/apis/{GROUP_VERSION}/bgpnodestatuses"
 _DUE_S: Final = 0.001
 """Nearer than this is now: sums of floats do not meet exactly."""

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+GROUP: Final = "podroute.dev"
+VERSION: Final = "v1alpha1"
+GROUP_VERSION: Final = f"{GROUP}/{VERSION}"
 NETWORK: Final = "PodNetwork"
 PEER: Final = "BGPPeer"
 ADVERTISEMENT: Final = "BGPAdvertisement"
