@@ -64,7 +64,7 @@ class Duplicates:
         wanted = settings.announced_cidrs
         up = tuple(sessions)
         self._scan(wanted, rib, now)
-        asns = {settings.local_asn, *(peer.local_asn for peer in settings.peers)}
+        asns = settings.asns
         self._standings = {
             cidr: self._standings.get(cidr)
             or first(cidr, now, is_known=self._trusts_all or cidr in (self._known or ()))

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from bgp.nlri import Prefix
 from bgp.peer import PeerSettings
-from bgp.policy import AS_LOOP
 from bgp.session import Session
 from bgp.session_words import NO_OPEN
 from router.agent.core import RouteAgent
+from router.agent.duplicates import heard_json
 from router.agent.holds import describe
 from router.reconcile.findings import looped
+from router.reconcile.foreign import foreign
 
 Json = dict[str, Any]
 _LOOKED_AT: Final = 1000
@@ -144,10 +145,10 @@ def _passed_over(agent: RouteAgent, peer: PeerSettings, session: Session) -> Ite
 
 
 def _duplicates(agent: RouteAgent) -> Iterator[Json]:
-    """Give own pod CIDRs that come from another AS, and not by way of ours."""
-    for cidr in agent.settings.pod_cidrs:
-        for refused in agent.rib.rejections(cidr):
-            path = refused.attributes.as_path
-            if refused.reason == AS_LOOP or not path or path[-1] == agent.settings.local_asn:
-                continue
-            yield {"prefix": str(cidr), "peer": refused.peer, "origin_asn": path[-1]}
+    """Give own pod CIDRs that come from another AS, and surely not from us."""
+    settings, rib = agent.settings, agent.rib
+    for cidr in settings.pod_cidrs:
+        refused = ((cidr, each) for each in rib.rejections(cidr))
+        for found in sorted(foreign(refused, asns=settings.asns, is_ours=agent.links.holds)):
+            if found.is_certain and found.origin_asn is not None:
+                yield heard_json(found)

@@ -115,6 +115,11 @@ class AgentSettings:
         return tuple(peer for peer in self.peers if peer.is_enabled)
 
     @property
+    def asns(self) -> frozenset[int]:
+        """Our AS toward any peer."""
+        return frozenset((self.local_asn, *(peer.local_asn for peer in self.peers)))
+
+    @property
     def listens_low(self) -> bool:
         """Whether a peer is waited for at a port below 1024."""
         return any(peer.passive and peer.port < LOWEST_FREE_PORT for peer in self.peers)

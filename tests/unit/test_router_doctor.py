@@ -185,13 +185,14 @@ def test_another_node_with_our_pod_cidr() -> None:
     assert finding.evidence == "tor1 passes it on from AS 65202"
 
 
-def test_our_own_announcement_that_comes_back_is_no_duplicate() -> None:
+@pytest.mark.parametrize(
+    "path", [(65101, 65201), pytest.param((65101, 65101), id="as-override on the ToR")]
+)
+def test_our_own_announcement_that_comes_back_is_no_duplicate(path: tuple[int, ...]) -> None:
     bench = healthy()
     (change,) = update("tor1", "10.244.1.0/24").changes
     assert change.attributes is not None
-    attributes = type(change.attributes)(
-        next_hop=change.attributes.next_hop, as_path=(65101, 65201)
-    )
+    attributes = type(change.attributes)(next_hop=change.attributes.next_hop, as_path=path)
     bench.step(Updated(peer=PeerId("tor1"), changes=(change._replace(attributes=attributes),)))
     assert names(seen(bench)) == []
 
