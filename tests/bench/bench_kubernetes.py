@@ -178,7 +178,6 @@ def start_agent(node: Namespace, api: FakeApi, stack: ExitStack) -> int:
     process = node.popen(["sh", "-c", f"exec {words} >/run/podroute.log 2>&1"])
     stack.callback(process.wait, 10)
     stack.callback(node.kill, process)
-    time.sleep(0.1)
     return inner_pid(process)
 
 

@@ -80,7 +80,7 @@ def test_pods_of_all_nodes(scene: Scene, capsys: pytest.CaptureFixture[str]) -> 
     assert found == {host.name: f"demo/{host.name}-pod" for host in scene.hosts}
 
 
-@pytest.mark.needs("nft", "ping")
+@pytest.mark.needs("iptables", "nft", "ping")
 def test_one_broken_node_is_found_among_all(
     scene: Scene, api: FakeApi, capsys: pytest.CaptureFixture[str]
 ) -> None:

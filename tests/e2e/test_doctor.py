@@ -16,7 +16,11 @@ from containerlab.situations.scene import CONF_DIR, NAMED_S, RUN_DIR, START, Sce
 from containerlab.situations.situation import Situation
 from containerlab.situations.table import SITUATIONS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.needs("nft", "ping"), pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.needs("iptables", "nft", "ping"),
+    pytest.mark.timeout(180),
+]
 
 
 @pytest.fixture(scope="module")

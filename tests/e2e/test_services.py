@@ -19,7 +19,7 @@ from tests.support.wait import NotYetError, wait_until
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.slow,
-    pytest.mark.needs("openssl", "nft"),
+    pytest.mark.needs("iptables", "openssl", "nft"),
     pytest.mark.timeout(180),
 ]
 
