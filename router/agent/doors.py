@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from router.agent.control import Control
 from router.agent.core import RouteAgent
-from router.agent.metrics_door import MetricsDoor
+from router.agent.door import Door
+from router.agent.metrics_door import metrics_door
 from router.agent.page.answers import Answers
-from router.agent.page.door import PageDoor
+from router.agent.page.door import page_door
 from router.agent.page.findings import Examine
 
 
@@ -16,13 +17,13 @@ from router.agent.page.findings import Examine
 class Doors:
     """What listens on TCP, where the configuration says."""
 
-    metrics: MetricsDoor
-    page: PageDoor
+    metrics: Door
+    page: Door
 
     @classmethod
     def of(cls, control: Control, examine: Examine | None) -> Doors:
         """Listen nowhere yet."""
-        return cls(metrics=MetricsDoor(control.metrics), page=PageDoor(Answers(control, examine)))
+        return cls(metrics=metrics_door(control.metrics), page=page_door(Answers(control, examine)))
 
     def serve(self, agent: RouteAgent) -> None:
         """Listen where the settings say; what cannot be is one of the agent's problems."""

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from router.agent.api import RequestError
+from router.agent.door import Door
 from router.agent.exposition import CONTENT_TYPE
 from router.agent.requests import ClosedError
 
@@ -62,41 +63,16 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Request)
         threading.Thread(target=self.serve_forever, name="metrics", daemon=True).start()
 
+    def close(self) -> None:
+        """Stop listening."""
+        self.shutdown()
+        self.server_close()
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A scraper that leaves early is no matter."""
         _log.debug("scrape failed", exc_info=True)
 
 
-class MetricsDoor:
-    """Listens where it is wanted; level-triggered."""
-
-    def __init__(self, render: Callable[[], str]) -> None:
-        """Listen nowhere; `render` is called in threads of the door's."""
-        self._render = render
-        self._server: _Server | None = None
-        self._address: tuple[str, int] | None = None
-
-    def want(self, address: tuple[str, int] | None) -> None:
-        """Listen there and nowhere else. Raises OSError naming the address; call again then."""
-        if address == self._address:
-            return
-        self.close()
-        if address is None:
-            return
-        try:
-            self._server = _Server(address, self._render)
-        except OSError as error:
-            where = f"{address[0]} port {address[1]}"
-            raise OSError(
-                error.errno, f"cannot serve metrics at {where}: {error.strerror}"
-            ) from error
-        self._address = address
-        _log.info("metrics served", extra={"address": address[0], "port": address[1]})
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._address = None
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+def metrics_door(render: Callable[[], str]) -> Door:
+    """Return the door of the metrics; `render` is called in threads of its own."""
+    return Door("metrics", "metrics.listen", lambda address: _Server(address, render))

@@ -22,7 +22,7 @@ from bgp.peer import PeerId
 from router.agent import drain_requests
 from router.agent.control import Control
 from router.agent.page.answers import Answers
-from router.agent.page.door import PageDoor
+from router.agent.page.door import page_door
 from router.agent.requests import Inbox, Wake
 from router.agent.source import SettingsSource
 from tests.support.agent import CONFIG, Bench
@@ -64,7 +64,7 @@ class PageHost:
             self.bench.now += 40
             self._up(name, routes)
         self._routes = routes
-        self.door = PageDoor(Answers(self.control, self._examine))
+        self.door = page_door(Answers(self.control, self._examine))
 
     def _examine(self) -> Mapping[str, Any]:
         return {"findings": self.findings, "not_looked_at": []}

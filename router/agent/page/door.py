@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
 import threading
 import time
@@ -17,6 +16,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final
 
+from router.agent.door import Door
 from router.agent.page.wire import MOST_HEAD_BYTES, Refused, Reply, Request, read_head, refusal
 
 _log = logging.getLogger(__name__)
@@ -151,35 +151,6 @@ def _linger(connection: socket.socket) -> None:
         taken += len(data)
 
 
-class PageDoor:
-    """Listens where it is wanted; level-triggered."""
-
-    def __init__(self, answer: Answerer) -> None:
-        """Listen nowhere."""
-        self._answer = answer
-        self._listener: _Listener | None = None
-        self._address: tuple[str, int] | None = None
-
-    def want(self, address: tuple[str, int] | None) -> None:
-        """Listen there and nowhere else. Raises OSError naming the address; call again then."""
-        if address == self._address:
-            return
-        self.close()
-        if address is None:
-            return
-        try:
-            self._listener = _Listener(address, self._answer)
-        except OSError as error:
-            where = f"{address[0]} port {address[1]}"
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            text = f"cannot serve the status page at {where}: {reason} (page.listen)"
-            raise OSError(error.errno, text) from error
-        self._address = address
-        _log.info("status page served", extra={"address": address[0], "port": address[1]})
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._address = None
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+def page_door(answer: Answerer) -> Door:
+    """Return the door of the status page."""
+    return Door("the status page", "page.listen", lambda address: _Listener(address, answer))
