@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Final
 
 from router.cli.cni import CONF_DIR
-
-_CONFIG: Final = Path("/etc/podroute/config.yaml")
+from router.cli.router import CONFIG
 
 
 def add_support_bundle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,7 +23,7 @@ def add_support_bundle(commands: argparse._SubParsersAction[argparse.ArgumentPar
         "--output", "-O", type=Path, metavar="FILE", help="default podroute-NODE-TIME.tar.gz here"
     )
     bundle.add_argument(
-        "--config", type=Path, default=_CONFIG, metavar="FILE", help=f"default {_CONFIG}"
+        "--config", type=Path, default=CONFIG, metavar="FILE", help=f"default {CONFIG}"
     )
     bundle.add_argument(
         "--conf-dir", type=Path, default=CONF_DIR, metavar="DIR", help="network configurations"

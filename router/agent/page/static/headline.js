@@ -47,6 +47,6 @@ export function headline(overview) {
   return { ...LEVELS[level], text: texts.join(" · "), more };
 }
 
-export function silence(problem, again_s) {
-  return { ...LEVELS.bad, text: "The agent does not answer", more: problem, again_s };
+export function silence(problem) {
+  return { ...LEVELS.bad, text: "The agent does not answer", more: problem };
 }

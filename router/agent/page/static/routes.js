@@ -14,6 +14,7 @@ const COLUMNS = [
   { name: "Note", words: true },
 ];
 const first = () => (narrow.matches ? 15 : 20); // rows that are shown at first
+const MAIN_TABLE = 254; // as ip(8) has it in its rt_tables
 const MOST_LINES = 4; // of a cell; what the row unfolds to has all
 
 let entries = [];
@@ -153,7 +154,8 @@ function whyText(why) {
   const learned = why.learned;
   if (learned?.asked_for_by) facts.push(["Let in by", learned.asked_for_by]);
   if (why.kernel.installed) {
-    facts.push(["Kernel", `table ${why.kernel.table}, metric ${why.kernel.metric}, ${why.kernel.next_hops.join(", ")}`]);
+    const where = why.kernel.table === MAIN_TABLE ? "main" : why.kernel.table;
+    facts.push(["Kernel", `table ${where}, metric ${why.kernel.metric}, ${why.kernel.next_hops.join(", ")}`]);
   }
   for (const path of learned?.paths ?? []) {
     const origin = `${path.as_path.join(" ") || "empty AS path"}, ${path.origin}`;
