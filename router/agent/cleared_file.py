@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from bgp.nlri import Prefix
+from router import whole_file
 
 _VERSION: Final = 1
 
@@ -58,7 +59,5 @@ class ClearedFile:
         if cidrs == self._written:
             return
         content = {"version": _VERSION, "cidrs": [str(cidr) for cidr in sorted(cidrs)]}
-        fresh = self._path.with_suffix(".tmp")
-        fresh.write_text(json.dumps(content))
-        fresh.replace(self._path)
+        whole_file.write(self._path, json.dumps(content).encode())
         self._written = cidrs

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any, Final
 
+from router import whole_file
 from router.reconcile.drain import (
     DEFAULT_WAIT_S,
     MAX_PREPEND,
@@ -50,25 +50,10 @@ class DrainFile:
         """Write it, on the disk when this returns; None removes it. Raises OSError."""
         if stored is None:
             self._path.unlink(missing_ok=True)
+            whole_file.sync_directory(self._path.parent)
         else:
             self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            fresh = self._path.with_suffix(".tmp")
-            with fresh.open("w", encoding="utf-8") as file:
-                file.write(_render(stored))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
-        self._sync_directory()
-
-    def _sync_directory(self) -> None:
-        try:
-            directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
-            return
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+            whole_file.write(self._path, _render(stored).encode(), durable=True)
 
 
 def _render(stored: Stored) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cni.node_facts import MalformedNodeFactsError, NodeFacts, parse, render
+from router import whole_file
 
 
 class NodeFile:
@@ -27,8 +28,5 @@ class NodeFile:
         if same and self._path.exists():
             return
         facts = replace(facts, generation=generation + 1)
-        fresh = self._path.with_suffix(".tmp")
-        fresh.write_bytes(render(facts))
-        fresh.chmod(0o644)
-        fresh.replace(self._path)
+        whole_file.write(self._path, render(facts))
         self._written = facts

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from bgp.nlri import Prefix
+from router import whole_file
 from router.reconcile.services import ServiceSettings
 
 _log = logging.getLogger(__name__)
@@ -81,10 +82,8 @@ class ServiceFile:
             "settings": _plain(settings),
             **{key: list(map(str, sorted(each))) for key, each in found._asdict().items()},
         }
-        fresh = self._path.with_suffix(".tmp")
         try:
-            fresh.write_text(json.dumps(content))
-            fresh.replace(self._path)
+            whole_file.write(self._path, json.dumps(content).encode())
         except OSError as error:
             _log.warning("cannot remember the Services announced", extra={"error": str(error)})
 

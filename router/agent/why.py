@@ -186,7 +186,7 @@ def _kernel(agent: RouteAgent, learned: Prefix | None, ours: Prefix | None) -> J
         why_not = None
         if learned is not None and agent.rib.paths(learned):
             why_not = agent.forwarding.why_not(learned)
-        elif learned is not None:
+        elif learned is not None and ours is None:
             why_not = "no accepted path"
         return {
             "installed": False,
@@ -215,7 +215,9 @@ def _verdict(agent: RouteAgent, subject: Subject, answer: Json) -> tuple[Outcome
         )
         return Outcome.DOES_NOT, f"{what}: nothing announces it; delete the pod"
     if learned is None:
-        return Outcome.UNKNOWN, f"no peer has announced {subject}, and it is not this node's"
+        what = f"no peer has announced {subject}, and it is not this node's"
+        silent = "" if agent.sessions.established else "; no session is established now"
+        return Outcome.UNKNOWN, what + silent
     prefix = learned["prefix"]
     if learned["kept_from_before"]:
         return Outcome.WORKS, f"{prefix} is kept from before the start; no peer has told it again"

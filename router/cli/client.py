@@ -54,7 +54,8 @@ class LocalClient:
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise AgentUnreachableError(
                 f"the route agent does not run on this node (no answer at {self._path}).\n"
-                "Routes and pods keep working as they are; nothing is learned or announced anew."
+                "Pods stay as they are. Peers keep its routes for graceful_restart_s (120 s by"
+                " default),\nthen drop them: start it before that."
             ) from error
         except PermissionError as error:
             raise AgentUnreachableError(

@@ -30,6 +30,12 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{whole % 60:02d}s" if minutes else f"{whole}s"
 
 
+def _readiness(said: Json) -> str:
+    """Return the verdict in words; one that waits out a fault names the fault."""
+    state, text, wrong = said["state"], said["text"], said["wrong"]
+    return f"{state} for now: {wrong}" if wrong and wrong != text else f"{state}: {text}"
+
+
 def status(answer: Json) -> str:
     """Return the agent's state as a short text."""
     routes, peers, speaker = answer["routes"], answer["peers"], answer["speaker"]
@@ -40,7 +46,7 @@ def status(answer: Json) -> str:
             "            - " + reason.replace("\n", "\n              ")
             for reason in answer["reasons"]
         ),
-        f"readiness   {answer['readiness']['state']}: {answer['readiness']['text']}",
+        f"readiness   {_readiness(answer['readiness'])}",
         f"agent       pid {answer['pid']}, since {answer['since']}",
         f"speaker     pid {speaker['pid']}, restarted {speaker['restarts']} times",
         f"sessions    {peers['established']} of {peers['configured']} established",

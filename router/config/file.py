@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bgp.secret import Secret, SecretError
+from router import whole_file
 from router.config.origin import Origin, parse, render
 from router.config.surroundings import MissingSecretError
 
@@ -121,7 +122,5 @@ class LastGood:
         if self._path is None or content == self._written:
             return
         self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        fresh = self._path.with_suffix(".tmp")
-        fresh.write_bytes(content)
-        fresh.replace(self._path)
+        whole_file.write(self._path, content, durable=True)
         self._written = content

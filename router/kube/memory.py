@@ -11,13 +11,13 @@ import base64
 import binascii
 import contextlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from bgp.secret import Secret, SecretError
+from router import whole_file
 from router.kube.convert import parse_object
 from router.kube.errors import MalformedError
 from router.model.config_object import ConfigObject, unpacked
@@ -125,11 +125,5 @@ class MemoryFile:
         content = render(remembered)
         if self._path is None or content == self._written:
             return
-        fresh = self._path.with_suffix(".tmp")
-        with contextlib.suppress(FileNotFoundError):
-            fresh.unlink()
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        fresh.replace(self._path)
+        whole_file.write(self._path, content, mode=0o600)
         self._written = content

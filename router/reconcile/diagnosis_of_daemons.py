@@ -25,7 +25,8 @@ def diagnose_daemons(seen: Seen) -> Iterator[Finding]:
     if seen.agent is None:
         yield Finding(
             "agent-away",
-            "the route agent does not answer: nothing is learned or announced anew",
+            "the route agent does not answer: nothing is learned or announced anew, and peers drop"
+            " this node's routes after graceful_restart_s",
             seen.agent_problem,
             "systemctl status podroute-router, or the log of its container",
         )

@@ -8,6 +8,8 @@ from bgp.event import Sent, SpeakerExited, SpeakerStarted
 from bgp.nlri import Prefix
 from bgp.peer import PeerId
 from router.agent import view
+from router.agent.why import Pods, Subject, why
+from router.cli import tables
 from tests.support.agent import CONFIG, Bench, ModelKernel
 from tests.support.bgp_events import down, end_of_rib, establishing, update
 
@@ -267,6 +269,10 @@ def test_ready_when_sessions_announcement_and_forwarding_are() -> None:
     assert bench.agent.verdict.is_ready, bench.agent.verdict
     bench.step(down("tor1"), after_s=1)
     assert bench.agent.verdict.is_ready, "not at once"
+    shown = tables.status(view.status(bench.agent, bench.now) | {"drain": {"phase": "none"}})
+    assert "readiness   ready for now: no session is established with any of 2 peers" in shown
+    nobody = why(bench.agent, Subject.parse("10.244.9.1"), Pods({"pods": []}))
+    assert nobody["verdict"].endswith("; no session is established now")
     bench.step(after_s=31)
     assert not bench.agent.verdict.is_ready
     assert "session" in bench.agent.verdict.text

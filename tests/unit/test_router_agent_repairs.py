@@ -11,6 +11,7 @@ from bgp.nlri import Prefix
 from bgp.path import Attributes
 from bgp.peer import PeerId
 from router.agent.why import Pods, Subject, why
+from router.cli.why import render
 from router.kernel.monitor import Noticed
 from tests.support.agent import Bench
 from tests.support.bgp_events import update
@@ -78,3 +79,10 @@ def test_a_longer_way_takes_over_from_one_whose_link_is_cut(bench: Bench) -> Non
     bench.kernel.set_carrier("eth1", True)
     bench.step()
     assert bench.routes() == {POD: {"10.0.1.2"}}
+
+
+def test_our_own_prefix_that_comes_back_is_no_riddle(bench: Bench) -> None:
+    bench.step(update("tor1", str(OWN)))
+    shown = render(why(bench.agent, Subject.parse(str(OWN)), Pods({"pods": []})))
+    assert "kernel      unreachable route" in shown
+    assert "no accepted path" not in shown
