@@ -6,9 +6,7 @@ asked to forward there. The packet goes past our own routes, straight to the ToR
 
 from __future__ import annotations
 
-import json
 import secrets
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
@@ -84,14 +82,9 @@ def _ask(asked: Sequence[tuple[Json, Json]]) -> tuple[dict[Question, str], set[Q
 
 
 def _hardware_address(address: str, link: str) -> bytes | None:
-    """Return what the neighbor table has for an address on a link."""
-    words = ["ip", "-j", "neighbor", "show", address.partition("%")[0], "dev", link]
+    from router.kernel.inventory import hardware_address
+
     try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, check=False, timeout=_COMMAND_S
-        )
-        entries = json.loads(done.stdout or "[]")
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return hardware_address(address.partition("%")[0], link)
+    except OSError:
         return None
-    known = [entry["lladdr"] for entry in entries if "lladdr" in entry]
-    return bytes.fromhex(known[0].replace(":", "")) if known else None

@@ -1,6 +1,6 @@
 """Everything that the kernel says of links, addresses, neighbors, rules and routes. SHELL.
 
-For people who look into a support bundle, by pyroute2: the image that runs the agent has no `ip`.
+For those who look for a fault, by pyroute2: the image that runs the agent has no `ip`.
 Only commands import this; the agent does without the 14 MB that pyroute2 takes (ADR 0127).
 """
 
@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, Final
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 Object = Mapping[str, Any]
 MAX_OBJECTS: Final = 20_000
@@ -44,10 +45,23 @@ def readers(protocols: Iterable[int]) -> Mapping[str, Callable[[], list[Object]]
     return found
 
 
-def _dump(method: str, **filters: int) -> list[Object]:
-    with IPRoute() as netlink:
-        told = getattr(netlink, method)(**filters)
-        return [_plain(message) for message in islice(told, MAX_OBJECTS)]
+def hardware_address(address: str, link: str) -> bytes | None:
+    """Return what the neighbor table has for an address on a link. Raises OSError."""
+    index = socket.if_nametoindex(link)
+    family = _FAMILIES[6 if ":" in address else 4]
+    for entry in _dump("get_neighbours", family=family, dst=address, ifindex=index):
+        if "lladdr" in entry:
+            return bytes.fromhex(str(entry["lladdr"]).replace(":", ""))
+    return None
+
+
+def _dump(method: str, **filters: int | str) -> list[Object]:
+    try:
+        with IPRoute() as netlink:
+            told = getattr(netlink, method)(**filters)
+            return [_plain(message) for message in islice(told, MAX_OBJECTS)]
+    except NetlinkError as error:
+        raise OSError(error.code, f"{method}: {error}") from error
 
 
 def _plain(message: Any) -> Object:

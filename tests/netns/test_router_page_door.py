@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.netns import Namespace
 from tests.support.page_process import PageProcess, page_process
 
 pytestmark = pytest.mark.netns
+ROOT = Path(__file__).resolve().parents[2]
 
 CLIENT = """
 import json, socket, sys, time
@@ -160,3 +162,27 @@ def test_an_agent_that_hangs_is_said_so(host: PageProcess) -> None:
     assert [each["status"] for each in seen] == [503, 200]
     assert "did not answer in time" in seen[0]["body"]
     assert seen[0]["took_s"] < 5
+
+
+def test_where_no_thread_can_be_started_the_next_caller_is_served(
+    make_namespace: Callable[[str], Namespace],
+) -> None:
+    node = make_namespace("page")
+    script = """
+import threading
+from router.agent.page.door import page_door
+from router.agent.page.wire import Reply
+start, left = threading.Thread.start, ["once"]
+def refused(self):
+    if self.name == "page-request" and left:
+        left.clear()
+        raise RuntimeError("can't start new thread")
+    start(self)
+threading.Thread.start = refused
+page_door(lambda request: Reply(body=b"here")).want(ADDRESS)
+print(json.dumps([say(b"GET / HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n"), get("/")["status"]]))
+"""
+    done = node.run(["env", f"PYTHONPATH={ROOT}", sys.executable, "-c", CLIENT + script])
+    first, status = json.loads(done.stdout)
+    assert first in {"", " RESET"}
+    assert status == 200

@@ -64,9 +64,19 @@ class _Listener:
                     time.sleep(_ACCEPT_PAUSE_S)
                 continue
             if self._take(connection):
-                threading.Thread(
-                    target=self._serve, args=(connection,), name="page-request", daemon=True
-                ).start()
+                self._begin(connection)
+
+    def _begin(self, connection: socket.socket) -> None:
+        """Serve in a thread; where there can be no more of them, this one caller goes without."""
+        serving = threading.Thread(
+            target=self._serve, args=(connection,), name="page-request", daemon=True
+        )
+        try:
+            serving.start()
+        except RuntimeError as error:
+            _log.warning("request of the page not served", extra={"error": str(error)})
+            connection.close()
+            self._leave(connection)
 
     def _take(self, connection: socket.socket) -> bool:
         """Make room for one more; False if all are being answered."""
@@ -96,9 +106,12 @@ class _Listener:
         except OSError:
             _log.debug("request of the page failed", exc_info=True)
         finally:
-            with self._lock:
-                self._count -= 1
-                self._reading.pop(connection, None)
+            self._leave(connection)
+
+    def _leave(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._count -= 1
+            self._reading.pop(connection, None)
 
     def _converse(self, connection: socket.socket) -> None:
         request: Request | None = None
