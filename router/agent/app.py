@@ -33,7 +33,7 @@ from router.agent.service_file import ServiceFile
 from router.agent.shells import Shells
 from router.agent.source import SettingsSource
 from router.config.document import ConfigError
-from router.config.file import DocumentFile, LastGood
+from router.config.file import LAST_GOOD, DocumentFile, LastGood
 from router.config.settings import AgentSettings
 from router.kernel.channel import Channel
 from router.kernel.fib import FibTable
@@ -106,7 +106,7 @@ def run_router(options: Options) -> int:
             document=DocumentFile(options.config) if options.config is not None else None,
             cluster=cluster,
             host_name=socket.gethostname(),
-            last_good=LastGood(options.state_dir / "configuration.json"),
+            last_good=LastGood(options.state_dir / LAST_GOOD),
         )
         control = Control(
             inbox=Inbox(wake),

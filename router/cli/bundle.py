@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import os
@@ -19,7 +20,8 @@ from typing import Any, Final
 from router.agent.cni_door import ask_server
 from router.cli.client import AgentUnreachableError, LocalClient, UnixConnection
 from router.cli.doctor import examine_in
-from router.config.yaml_text import password_files
+from router.config.file import LAST_GOOD, LastGood
+from router.config.yaml_text import password_files, to_yaml
 from router.kernel.protocols import RouteProtocol
 
 _TIMEOUT_S: Final = 20.0
@@ -74,6 +76,7 @@ def _parts(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], str]
     yield "pods.json", lambda: _json(ask_server(options.run_dir))
     yield "metrics.txt", lambda: _metrics(options.run_dir / "router.sock")
     yield "configuration/config.yaml", options.config.read_text
+    yield "configuration/in-force.yaml", lambda: _in_force(options.state_dir)
     for path in sorted(options.conf_dir.glob("*.conf*")):
         yield f"configuration/net.d/{path.name}", path.read_text
     for path in (
@@ -116,11 +119,11 @@ def secrets_of(options: argparse.Namespace) -> list[bytes]:
     from router.kube.memory import MemoryFile
 
     found = []
-    try:
-        paths = password_files(options.config.read_text())
-    except (OSError, ValueError):
-        paths = []
-    for path in paths:
+    paths: set[str] = set()
+    for read in (options.config.read_text, lambda: _in_force(options.state_dir)):
+        with contextlib.suppress(OSError, ValueError):
+            paths |= set(password_files(read()))
+    for path in sorted(paths):
         try:
             found.append(Path(path).read_bytes().splitlines()[0])
         except (OSError, IndexError):
@@ -141,6 +144,15 @@ def write(path: Path | None, files: Mapping[str, str]) -> Path:
             member.size, member.mtime, member.mode = len(data), int(time.time()), _ROOT_ONLY
             archive.addfile(member, io.BytesIO(data))
     return made
+
+
+def _in_force(state_dir: Path) -> str:
+    """Return the configuration of a file, a ConfigMap or objects that was in force last."""
+    origin = LastGood(state_dir / LAST_GOOD).load()
+    if origin is None:
+        raise OSError("no configuration was in force yet, or it cannot be read")
+    objects = to_yaml([each.packed() for each in origin.objects])
+    return f"# from {origin.name}\n" + (objects if origin.text is None else origin.text)
 
 
 def _lines(objects: Iterable[Mapping[str, Any]]) -> str:

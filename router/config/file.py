@@ -95,6 +95,10 @@ class PasswordFiles:
         return tuple((path, stamp(path)) for path in sorted(self._stamps))
 
 
+LAST_GOOD: Final = "configuration.json"
+"""In the state directory."""
+
+
 class LastGood:
     """The configuration that was in force last, in a file that survives a reboot.
 

@@ -13,12 +13,15 @@ import pytest
 from bgp.secret import Secret
 from router.cli.bundle import summary
 from router.cli.main import main
+from router.config.file import LAST_GOOD, LastGood
+from router.config.origin import Origin
 from router.kube.memory import MemoryFile, Remembered
 from router.model.node import SecretRef
 
 OF_FILE, OF_SECRET = "f1le-P4ssw0rd", "s3cret-Obj3ct-w0rd"
 OF_ENVIRONMENT, OF_LOG, OF_CONFLIST = "env1ronment-t0ken", "logged-t0ken-9", "conf-p4ss"
-EVERY = (OF_FILE, OF_SECRET, OF_ENVIRONMENT, OF_LOG, OF_CONFLIST)
+OF_OTHER = "0ther-file-w0rd"
+EVERY = (OF_FILE, OF_OTHER, OF_SECRET, OF_ENVIRONMENT, OF_LOG, OF_CONFLIST)
 
 
 def plant(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -34,6 +37,9 @@ def plant(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "  - {name: tor2, address: 10.0.2.2, password_secret: {name: bgp, key: tor2}}\n"
         f"  - {{name: tor3, password: {OF_CONFLIST}}}\n"
     )
+    text = f"peers: [{{name: tor4, password_file: {folder}/other}}]\nnote: {OF_OTHER}\n"
+    (folder / "other").write_text(OF_OTHER)
+    LastGood(folder / "state" / LAST_GOOD).save(Origin(name="ConfigMap x", text=text))
     (folder / "net.d/05-x.conflist").write_text(json.dumps({"kubeconfig_token": OF_CONFLIST}))
     remembered = Remembered(secrets={SecretRef("bgp", "tor2"): Secret(OF_SECRET)})
     MemoryFile(folder / "run/api.json").save(remembered)
@@ -81,6 +87,9 @@ def test_no_planted_secret_is_in_it(
             assert not any(form in text for form in forms), (name, secret)
     assert "password_secret: {name: bgp, key: tor2}" in files["configuration/config.yaml"]
     assert f"password_file: {tmp_path}/word" in files["configuration/config.yaml"]
+    assert files["configuration/in-force.yaml"].startswith(
+        "# from ConfigMap x\npeers: [{name: tor4"
+    )
     assert "PODROUTE_NODE=node1" in files["environment.txt"]
     assert "session up" in files["logs/0-router.log"]
     assert "net/ipv4/ip_forward" in files["kernel/sysctls.txt"].replace(".", "/")
