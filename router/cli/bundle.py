@@ -147,10 +147,10 @@ def write(path: Path | None, files: Mapping[str, str]) -> Path:
 
 
 def _in_force(state_dir: Path) -> str:
-    """Return the configuration of a file, a ConfigMap or objects that was in force last."""
+    """Return the configuration of a ConfigMap or objects that was in force last."""
     origin = LastGood(state_dir / LAST_GOOD).load()
     if origin is None:
-        raise OSError("no configuration was in force yet, or it cannot be read")
+        raise OSError("no configuration of a ConfigMap or objects was in force here")
     objects = to_yaml([each.packed() for each in origin.objects])
     return f"# from {origin.name}\n" + (objects if origin.text is None else origin.text)
 
