@@ -29,13 +29,14 @@ def scene() -> Iterator[Scene]:
         yield made
 
 
-def wait_found(scene: Scene, *expected: str) -> list[Any]:
+def wait_found(scene: Scene, *expected: str, evidence: str = "") -> list[Any]:
     found: list[Any] = []
 
     def look() -> str:
         found[:] = scene.doctor(scene.hosts[0])[0]
         names = sorted(each["name"] for each in found)
-        return "" if names == sorted(expected) else str(found)
+        named = names == sorted(expected)
+        return "" if named and any(evidence in each["evidence"] for each in found) else str(found)
 
     wait_for(look, deadline_s=NAMED_S, what=f"findings {expected}")
     return found
@@ -78,8 +79,9 @@ def test_the_cause_is_named_first(scene: Scene, situation: Situation) -> None:
 def test_one_tor_of_two_that_rejects_us_has_our_prefix_by_a_detour(scene: Scene) -> None:
     scene.wait_healthy(scene.hosts[0])
     with rejecting(1)(scene):
-        (found,) = wait_found(scene, "announcement-refused")
-        assert "10.244.1.0/24 by way of 65101 65000 65102 65201" in found["evidence"]
+        # Until it has heard of the detour, the ToR says that the network is unreachable.
+        detour = "10.244.1.0/24 by way of 65101 65000 65102 65201"
+        (found,) = wait_found(scene, "announcement-refused", evidence=detour)
         assert "tor1-v4" in found["text"]
     scene.wait_healthy(scene.hosts[0])
 
