@@ -30,6 +30,10 @@ class Advertisement:
     change: Change = NO_CHANGE
     """A local preference is for internal peers."""
 
+    def is_for(self, peer: str) -> bool:
+        """Tell whether the peer of this name gets it."""
+        return not self.peers or peer in self.peers
+
 
 def advertised(
     advertisements: Iterable[Advertisement], peer: PeerSettings, networks: Iterable[Prefix]
@@ -37,7 +41,7 @@ def advertised(
     """Give what of the networks the peer gets, with its attributes."""
     known = tuple(advertisements)
     named = frozenset().union(*(each.prefixes for each in known))
-    mine = [each for each in known if not each.peers or peer.name in each.peers]
+    mine = [each for each in known if each.is_for(peer.name)]
     found: dict[Prefix, Export] = {}
     for prefix in networks:
         changes = tuple(

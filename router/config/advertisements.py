@@ -12,6 +12,7 @@ from bgp.nlri import Prefix
 from router.config import words
 from router.config.document import Section
 from router.config.layers import Layers
+from router.config.peer_names import PeerNames
 from router.config.services import read_services
 from router.model.link import Address
 from router.reconcile.services import ServiceSettings
@@ -33,6 +34,7 @@ class Announced:
 def read_announced(
     layers: Layers,
     labels: Mapping[str, str],
+    peers: PeerNames,
     *,
     pod_cidrs: Iterable[Prefix],
     node_addresses: Iterable[Address],
@@ -58,11 +60,12 @@ def read_announced(
     if section.node is not None:
         section.problem("not together with advertisements: they say all that is announced")
     hosts = tuple(map(Prefix.from_address, node_addresses))
-    return _added_up(items, tuple(pod_cidrs), hosts, services_of)
+    return _added_up(items, peers, tuple(pod_cidrs), hosts, services_of)
 
 
 def _added_up(
     items: list[Section],
+    peers: PeerNames,
     pod_cidrs: tuple[Prefix, ...],
     hosts: tuple[Prefix, ...],
     services_of: Callable[[Section], ServiceSettings],
@@ -95,7 +98,7 @@ def _added_up(
                 name=name,
                 prefixes=frozenset((*extra, *(pod_cidrs if pods else ()), *(hosts if own else ()))),
                 services=wanted.is_wanted,
-                peers=frozenset(item.values("peers", words.word)),
+                peers=frozenset(item.values("peers", peers.read)),
                 change=_change(item),
             )
         )

@@ -12,6 +12,7 @@ from bgp.filter import MAX_PREPEND, Action, Change, Filter, Match, Term
 from bgp.nlri import Prefix
 from router.config import words
 from router.config.document import Section
+from router.config.peer_names import PeerNames
 from router.config.words import community, large_community
 
 NO_FILTER: Final = "none"
@@ -46,14 +47,14 @@ class Filters:
         return self.by_name[text]
 
 
-def read_filters(section: Section, *, is_import: bool) -> Filters:
+def read_filters(section: Section, peers: PeerNames, *, is_import: bool) -> Filters:
     """Read `filters` and `filter` of the section `import` or `export`."""
     names = section.section("filters")
     by_name: dict[str, Filter] = {}
     for name in names.given():
         if name == NO_FILTER:
             names.problem("is what a peer says to have no filter", names.node_of(name), name)
-        terms = tuple(_term(item, is_import=is_import) for item in names.sections(name))
+        terms = tuple(_term(item, peers, is_import=is_import) for item in names.sections(name))
         by_name[name] = Filter(name=name, terms=tuple(t for t in terms if t is not None))
     filters = Filters(by_name=by_name, where=section.path)
     usual = section.value("filter", filters.named, None)
@@ -74,9 +75,9 @@ def _strictness(text: str) -> bool:
     return text == "strict"
 
 
-def _term(item: Section, *, is_import: bool) -> Term | None:
+def _term(item: Section, peers: PeerNames, *, is_import: bool) -> Term | None:
     before = len(item.problems)
-    match = _match(item.section("match"), is_import=is_import)
+    match = _match(item.section("match"), peers, is_import=is_import)
     action = item.value("action", words.choice(Action), Action.NEXT)
     reason = item.value("reason", _reason, "")
     change = _change(item.section("set"), is_import=is_import)
@@ -92,7 +93,7 @@ def _term(item: Section, *, is_import: bool) -> Term | None:
         return None
 
 
-def _match(section: Section, *, is_import: bool) -> Match:
+def _match(section: Section, peers: PeerNames, *, is_import: bool) -> Match:
     if not is_import:
         _refuse(section, _OF_PATHS, "for import only: what we announce begins here")
     next_hops = section.values("next_hop", words.prefix_or_address)
@@ -104,7 +105,7 @@ def _match(section: Section, *, is_import: bool) -> Match:
         contains_asns=frozenset(section.values("contains_asn", words.asn)),
         as_path_length=_bounds(section),
         next_hops=next_hops,
-        peers=frozenset(section.values("peers", words.word)),
+        peers=frozenset(section.values("peers", peers.read)),
     )
     section.finish()
     return found

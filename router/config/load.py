@@ -6,20 +6,22 @@ The same text may come from a file or from a ConfigMap (design D9).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Final
 
 from bgp.nlri import BITS, Prefix
-from bgp.peer import PeerError, Receive, SpeakerConfig
+from bgp.peer import PeerError, PeerSettings, Receive, SpeakerConfig
 from bgp.peer_rules import MAX_RESTART_TIME_S
 from bgp.secret import Secret
 from router.config import words
-from router.config.advertisements import read_announced
+from router.config.advertisements import Announced, read_announced
 from router.config.document import ConfigError, Section, read_document
 from router.config.filters import accept_rules, read_filters, read_selection
 from router.config.layers import Layers, note_problems, read_layers
 from router.config.local_asn import read_local_asn
+from router.config.peer_names import NO_PEERS, PeerNames, names_in
 from router.config.peers import PeerDefaults, PeerReader
 from router.config.router_id import hashed_router_id
 from router.config.settings import AgentSettings
@@ -30,7 +32,6 @@ from router.model.place import MAIN, Place
 from router.reconcile.drain import MAX_PREPEND, MAX_WAIT_S, DrainSettings, TaintMatch
 from router.reconcile.node_status import StatusSettings
 from router.reconcile.readiness import ReadinessSettings
-from router.reconcile.services import ServiceSettings
 
 DEFAULT_SPEAKER_UID: Final = 61179
 """Outside the ranges that Debian and systemd hand out by themselves."""
@@ -39,17 +40,26 @@ _RULE_PRIORITY: Final = 32000
 """Just before the main table's rule, 32766."""
 
 
-def load_settings(text: str, *, source: str, surroundings: Surroundings) -> AgentSettings:
+def load_settings(
+    text: str, *, source: str, surroundings: Surroundings, elsewhere: PeerNames = NO_PEERS
+) -> AgentSettings:
     """Return the settings a document describes. Raises ConfigError naming every problem."""
-    return settings_of(read_document(text, source), source=source, surroundings=surroundings)
+    top = read_document(text, source)
+    return settings_of(top, source=source, surroundings=surroundings, elsewhere=elsewhere)
 
 
-def settings_of(top: Section, *, source: str, surroundings: Surroundings) -> AgentSettings:
-    """Return the settings of a document that is read already. Raises ConfigError."""
+def settings_of(
+    top: Section, *, source: str, surroundings: Surroundings, elsewhere: PeerNames = NO_PEERS
+) -> AgentSettings:
+    """Return the settings of a document that is read already. Raises ConfigError.
+
+    `elsewhere` are peers of other nodes that the document does not have.
+    """
+    peers = names_in(top).plus(elsewhere)
     mine, others = read_layers(top, surroundings.labels)
-    settings = _settings(mine, surroundings)
+    settings = _settings(mine, surroundings, peers)
     for block in others:
-        note_problems(top, block, lambda layers: _settings(layers, _elsewhere(surroundings)))
+        note_problems(top, block, lambda layers: _settings(layers, _elsewhere(surroundings), peers))
     if not top.problems:
         _check(top, settings)
     if top.problems:
@@ -64,7 +74,7 @@ def _elsewhere(surroundings: Surroundings) -> Surroundings:
     return replace(surroundings, is_here=False, read_password=no_password, read_secret=no_secrets)
 
 
-def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
+def _settings(layers: Layers, surroundings: Surroundings, names: PeerNames) -> AgentSettings:
     top = layers.top
     top.expect("nodes")
     cluster = top.section("cluster")
@@ -86,12 +96,14 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         defaults=PeerDefaults(
             local_asn=local_asn,
             graceful_restart_s=restart_s,
-            import_filters=read_filters(imports, is_import=True),
-            export_filters=read_filters(exported, is_import=False),
+            import_filters=read_filters(imports, names, is_import=True),
+            export_filters=read_filters(exported, names, is_import=False),
         ),
         surroundings=surroundings,
     )
     layers.of("peers")
+    peers = reader.read(layers.all)
+    known = [*peers, *(one.peer for one in reader.waiting)]
     name = _node_name(top, surroundings)
     service_prefixes = cluster.values("service_prefixes", words.prefix)
     pod_cidrs = layers.of("pod_cidrs").values("pod_cidrs", words.prefix)
@@ -99,6 +111,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
     announced = read_announced(
         layers,
         surroundings.labels,
+        names,
         pod_cidrs=pod_cidrs,
         node_addresses=addresses,
         service_prefixes=service_prefixes,
@@ -125,7 +138,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         graceful_restart_s=restart_s,
         deferral_s=_integer(layers, "deferral_s", (1, 3600), restart_s or 120),
         mtu=_mtu(layers),
-        peers=reader.read(layers.all),
+        peers=peers,
         speaker_uid=speaker.value("uid", words.integer(1, 2**31), DEFAULT_SPEAKER_UID),
         speaker_gid=speaker.value("gid", words.integer(1, 2**31), DEFAULT_SPEAKER_UID),
         speaker_receive=speaker.value("receive", words.choice(Receive), Receive.AUTO),
@@ -141,7 +154,7 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
         drain=_drain(drain),
         metrics_listen=metrics.value("listen", words.listen, None),
         page_listen=page.value("listen", words.listen_or_none, DEFAULT_PAGE),
-        notes=(*reader.notes, *_notes(announced.services, surroundings)),
+        notes=(*reader.notes, *_notes(announced, surroundings, known)),
     )
     for section in (cluster, imports, exported, speaker, readiness, drain, fib, metrics, page):
         section.finish()
@@ -149,10 +162,22 @@ def _settings(layers: Layers, surroundings: Surroundings) -> AgentSettings:
     return settings
 
 
-def _notes(services: ServiceSettings, surroundings: Surroundings) -> list[str]:
-    if services.is_wanted and surroundings.node is None:
-        return ["announce.services waits for an API server: there is none to read Services from"]
-    return []
+def _notes(
+    announced: Announced, surroundings: Surroundings, peers: Sequence[PeerSettings]
+) -> list[str]:
+    notes = []
+    if announced.services.is_wanted and surroundings.node is None:
+        notes.append(
+            "announce.services waits for an API server: there is none to read Services from"
+        )
+    made = announced.advertisements
+    names = [peer.name for peer in peers]
+    if made and names and not any(each.is_for(name) for each in made for name in names):
+        notes.append(
+            f"no advertisement is for a peer of this node ({', '.join(names)}):"
+            " nothing is announced"
+        )
+    return notes
 
 
 def _node_name(top: Section, surroundings: Surroundings) -> str:

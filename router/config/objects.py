@@ -15,6 +15,7 @@ import yaml
 
 from router.config.document import ConfigError, Problem, Section
 from router.config.load import settings_of
+from router.config.peer_names import NO_PEERS, PeerNames, names_in
 from router.config.selector import read_selector
 from router.config.settings import AgentSettings
 from router.config.surroundings import Surroundings
@@ -30,6 +31,7 @@ NOT_IN_NETWORK: Final = frozenset(
 NOT_IN_PEER: Final = frozenset({"password_file"})
 """Who may write objects must not have files of the node read."""
 _LISTS: Final = {PEER: "peers", ADVERTISEMENT: "advertisements"}
+_OF_NAMES: Final = ("name", "gateway")
 _MAX_DEPTH: Final = 24
 
 
@@ -70,12 +72,25 @@ def selecting(
     return tuple(found)
 
 
+def peer_names(objects: Iterable[ConfigObject]) -> PeerNames:
+    """Return the names of the BGPPeers among these."""
+    peers = [
+        {"name": each.name, **{k: v for k, v in each.spec.items() if k in _OF_NAMES}}
+        for each in objects
+        if each.kind == PEER
+    ]
+    node = _node({"peers": peers}, 0)
+    assert isinstance(node, yaml.MappingNode)  # noqa: S101 - of a mapping
+    return names_in(Section(node, "", 1, []))
+
+
 def load_objects(
-    objects: Iterable[ConfigObject], surroundings: Surroundings
+    objects: Iterable[ConfigObject], surroundings: Surroundings, elsewhere: PeerNames = NO_PEERS
 ) -> AgentSettings | None:
     """Return the settings that the objects for this node make; None without a PodNetwork.
 
-    Raises ObjectsError naming every problem.
+    `elsewhere` are BGPPeers that are not among the objects, since they are other nodes'. Raises
+    ObjectsError naming every problem.
     """
     chosen = selecting(objects, surroundings.labels)
     networks = [each for each in chosen if each.kind == NETWORK]
@@ -87,7 +102,9 @@ def load_objects(
         raise ObjectsError("objects", problems)
     top, places, problems = _document(networks[0], [e for e in chosen if e.kind != NETWORK])
     try:
-        settings = settings_of(top, source="objects", surroundings=surroundings)
+        settings = settings_of(
+            top, source="objects", surroundings=surroundings, elsewhere=elsewhere
+        )
     except ConfigError as error:
         found = [_told(problem, places) for problem in error.problems]
         raise ObjectsError("objects", [*problems, *found]) from error

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from router.config.document import ConfigError, Problem
 from router.config.load import load_settings
-from router.config.objects import load_objects, selecting
+from router.config.objects import load_objects, peer_names, selecting
+from router.config.peer_names import NO_PEERS, NOT_KNOWN, PeerNames
 from router.config.settings import AgentSettings
 from router.config.surroundings import Surroundings
 from router.model.config_object import ConfigObject, unpacked
@@ -43,12 +44,16 @@ class Origin:
     text: str | None = None
     """The document; None: it is the objects."""
     objects: tuple[ConfigObject, ...] = ()
+    names: PeerNames = field(default=NO_PEERS, compare=False)
+    """Of all BGPPeers, those for other nodes included; for judging, not part of what is there."""
 
     def load(self, surroundings: Surroundings) -> AgentSettings | None:
         """Return its settings; None: there is no PodNetwork for this node. Raises ConfigError."""
         if self.text is None:
-            return load_objects(self.objects, surroundings)
-        return load_settings(self.text, source=self.name, surroundings=surroundings)
+            return load_objects(self.objects, surroundings, self.names)
+        return load_settings(
+            self.text, source=self.name, surroundings=surroundings, elsewhere=self.names
+        )
 
 
 def choose(
@@ -63,7 +68,7 @@ def choose(
         raise TwoDoorsError(document.name, chosen)
     if document is not None or not chosen:
         return document
-    return Origin(name="objects", objects=chosen)
+    return Origin(name="objects", objects=chosen, names=peer_names(objects))
 
 
 def render(origin: Origin) -> bytes:
@@ -89,4 +94,5 @@ def parse(raw: bytes) -> Origin | None:
         return None
     if not isinstance(name, str) or not (text is None or isinstance(text, str)):
         return None
-    return Origin(name=name, text=text, objects=objects)
+    # It was in force: an agent that is newer than it does not refuse it.
+    return Origin(name=name, text=text, objects=objects, names=NOT_KNOWN)

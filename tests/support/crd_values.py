@@ -12,6 +12,7 @@ from containerlab.fakeapi.structural import admit, refuse
 from router.config.crd import definitions
 from router.config.document import ConfigError
 from router.config.objects import load_objects
+from router.config.peer_names import NOT_KNOWN
 from router.config.surroundings import Surroundings
 from router.model.config_object import ADVERTISEMENT, NETWORK, PEER, ConfigObject
 from router.model.node import NodeView
@@ -98,9 +99,9 @@ def objects(kind: str, spec: dict[str, Any]) -> list[ConfigObject]:
 
 
 def reads(kind: str, spec: dict[str, Any]) -> str:
-    """Return what the reader has against a spec, "" if nothing."""
+    """Return what the reader has against a spec, "" if nothing; of peers any name will do."""
     try:
-        load_objects(objects(kind, spec), surroundings())
+        load_objects(objects(kind, spec), surroundings(), NOT_KNOWN)
     except ConfigError as error:
         return str(error)
     return ""

@@ -35,7 +35,7 @@ AROUND = Surroundings(
 SPEC: dict[str, Any] = {
     "local_asn_label": "asn",
     "cluster": {"pod_prefixes": ["10.244.0.0/16"], "node_prefixes": ["10.255.0.0/16"]},
-    "import": {"filters": {"f": [{"action": "reject", "match": {"peers": ["tor1"]}}]}},
+    "import": {"filters": {"f": [{"action": "reject", "match": {"origin_asn": 65300}}]}},
 }
 PEERS: dict[str, dict[str, Any]] = {
     "tor1": {"address": "10.0.1.2", "remote_asn": 65101, "hold_time_s": 30, "bfd": {}},
@@ -77,7 +77,7 @@ def test_objects_and_a_file_make_the_same_settings() -> None:
     text = """
 local_asn_label: asn
 cluster: {pod_prefixes: [10.244.0.0/16], node_prefixes: [10.255.0.0/16]}
-import: {filters: {f: [{action: reject, match: {peers: [tor1]}}]}}
+import: {filters: {f: [{action: reject, match: {origin_asn: 65300}}]}}
 peers:
   - {name: tor1, address: 10.0.1.2, remote_asn: 65101, hold_time_s: 30, bfd: {}}
   - {name: tor2, address: 10.0.2.2, remote_asn: external, import_filter: f, ttl_security: true,
