@@ -8,7 +8,8 @@ from bgp.advertisement import advertised
 from bgp.export import PLAIN, Export, going_away
 from bgp.filtering import exporting
 from bgp.nlri import Prefix
-from bgp.peer import PeerSettings, SpeakerConfig
+from bgp.peer import PeerSettings
+from bgp.speaker_config import SpeakerConfig
 
 
 def exports(config: SpeakerConfig, peer: PeerSettings) -> dict[Prefix, Export]:

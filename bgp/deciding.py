@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from bgp.decision import Decision
 from bgp.nlri import IPAddress, Prefix
 from bgp.path import Attributes, Common, Path
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 
 _NOTHING: Final = (None, None)
 """In place of the attributes that a peer did not give."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from bgp.path import DEFAULT_LOCAL_PREFERENCE, GRACEFUL_SHUTDOWN, Path
-from bgp.peer import PeerId, PeerSettings
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 
 
 def choose(paths: tuple[Path, ...], internal: frozenset[PeerId]) -> tuple[Path, ...]:

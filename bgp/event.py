@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from bgp.nlri import IPAddress, Prefix
 from bgp.path import Attributes
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 
 
 class Direction(StrEnum):

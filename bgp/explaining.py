@@ -11,7 +11,7 @@ from bgp.filter import Action, Filter
 from bgp.filtering import matches
 from bgp.nlri import Prefix
 from bgp.path import Attributes, Origin, Path
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 
 
 def ending_term(

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple, Self
 
 from bgp.nlri import IPAddress
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 
 DEFAULT_LOCAL_PREFERENCE = 100
 GRACEFUL_SHUTDOWN = (65535, 0)

@@ -26,7 +26,8 @@ from bgp.event import EndOfRib, PeerEvent, Updated
 from bgp.intake import Changed, judge_again, judged_by, take
 from bgp.nlri import BITS, Prefix
 from bgp.path import Attributes, Path
-from bgp.peer import PeerId, PeerSettings
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from bgp.policy import AS_LOOP, ImportPolicy
 
 

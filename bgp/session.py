@@ -26,7 +26,7 @@ from bgp.event import (
     Updated,
 )
 from bgp.nlri import Prefix
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.session_words import (
     ending_reason,
     ending_text,

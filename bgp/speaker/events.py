@@ -39,7 +39,7 @@ from bgp.event import (
 )
 from bgp.nlri import IPV4, IPV6, IPAddress, Prefix, PrefixError
 from bgp.path import Attributes, Origin
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 
 FAMILIES = {"ipv4 unicast": IPV4, "ipv6 unicast": IPV6}
 MAX_TEXT = 255

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 
 from bgp.ending import Ending
 from bgp.ends import Remote
-from bgp.peer import SpeakerConfig
 from bgp.speaker import commands
+from bgp.speaker_config import SpeakerConfig
 
 
 class Partings:

@@ -33,7 +33,7 @@ from bgp.event import (
     SpeakerStarted,
     Updated,
 )
-from bgp.peer import PeerId, SpeakerConfig
+from bgp.peer_id import PeerId
 from bgp.speaker import commands
 from bgp.speaker.adjribout import AdjRibOut
 from bgp.speaker.child import Child
@@ -45,6 +45,7 @@ from bgp.speaker.reader import Reader
 from bgp.speaker.render import render
 from bgp.speaker.roster import Roster
 from bgp.speaker.supervision import RELOAD_RETRY_S, Backoff, Heartbeat, Reload
+from bgp.speaker_config import SpeakerConfig
 
 __all__ = ["DEFAULT_UID", "Speaker", "SpeakerProcessSettings"]
 
@@ -270,10 +271,8 @@ class Speaker:
                 child.end(f"it did not come up within {START_LIMIT_S:.0f} s")
         elif (silence := self._heartbeat.silence_s(now)) is not None:
             child.end(f"no sign of life for {silence:.1f} s")
-        elif self._heartbeat.is_due(now):
-            self._link.send(commands.HEARTBEAT)
         else:
-            self._link.send(b"")
+            self._link.send(commands.HEARTBEAT if self._heartbeat.is_due(now) else b"")
 
     def _bury_if_dead(self, child: Child, now: float, events: list[Event]) -> None:
         if (status := child.status()) is None:

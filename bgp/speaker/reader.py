@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from bgp.ends import name_of, remote_named
 from bgp.event import Change, Connected, EndOfRib, Event, Refused, Series, SessionDown, Updated
 from bgp.nlri import IPAddress
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.speaker.events import EventError, parse
 from bgp.speaker.launcher.frame import FAMILY_FLAGS, FOUR_OCTET_ASNS, INTERNAL
 from bgp.speaker.stream import Frame

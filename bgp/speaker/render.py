@@ -19,8 +19,9 @@ from pathlib import PurePosixPath
 
 from bgp.ends import without_zone
 from bgp.nlri import IPV4, IPV6, IPAddress
-from bgp.peer import PeerError, PeerSettings, SpeakerConfig
+from bgp.peer import PeerError, PeerSettings
 from bgp.peer_rules import DEFAULT_PORT, MAX_TTL
+from bgp.speaker_config import SpeakerConfig
 
 API_PROCESS = "agent"
 

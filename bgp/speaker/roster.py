@@ -12,10 +12,12 @@ from bgp.ends import EXTENDED_NEXT_HOP, Ends, Remote, address_of, name_of, remot
 from bgp.event import Connected, Direction, Event, Opened, SessionDown
 from bgp.export import Export
 from bgp.nlri import IPV4, IPAddress, Prefix
-from bgp.peer import PeerId, PeerSettings, SpeakerConfig
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from bgp.peer_rules import DEFAULT_PORT
 from bgp.secret import Secret
 from bgp.speaker.supervision import DEFAULT_HOLD_TIME_S
+from bgp.speaker_config import SpeakerConfig
 
 
 class Roster:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from bgp.announcing import exports
 from bgp.ending import Ending
 from bgp.nlri import Prefix
-from bgp.peer import PeerId, SpeakerConfig
+from bgp.peer_id import PeerId
+from bgp.speaker_config import SpeakerConfig
 from router.agent.announced import AnnouncedSince
 from router.agent.draining import Draining
 from router.agent.shells import SpeakerShell

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from bgp.event import Event, SessionUp, Updated
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.rib import Rib
 from cni.histogram import Histogram
 from cni.node_facts import NodeFacts

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from bgp.event import Event, SessionDown
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.session import Session
 
 KEPT_PER_PEER: Final = 32

@@ -16,7 +16,8 @@ from bgp.adjribin import Counts
 from bgp.ending import Ending
 from bgp.event import SessionUp, Updated
 from bgp.limits import LimitAction
-from bgp.peer import PeerId, PeerSettings
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from bgp.peer_rules import LOWEST_FREE_PORT
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from bgp.bfd.report import SessionReport
 from bgp.bfd.session import Spec, Verdict
 from bgp.bfd.state import State
 from bgp.event import Event, SessionDown, SessionUp, SpeakerExited
-from bgp.peer import PeerId, PeerSettings
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from bgp.session import Session
 from bgp.session import State as SessionState
 from router.agent.bfd_link import BfdShell

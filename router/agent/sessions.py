@@ -24,7 +24,8 @@ from bgp.event import (
     SpeakerExited,
     SpeakerStarted,
 )
-from bgp.peer import PeerId, PeerSettings
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from bgp.rib import Rib
 from bgp.session import Session, State, TransitionError
 from router.agent.history import History

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bgp.event import Event
-from bgp.peer import PeerId, SpeakerConfig
+from bgp.peer_id import PeerId
+from bgp.speaker_config import SpeakerConfig
 from cni.node_facts import NodeFacts
 from router.agent.bfd_link import BfdShell, NoBfd
 from router.agent.cleared_file import ClearedMemory, NoClearedMemory

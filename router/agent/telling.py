@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Final
 
 from bgp.nlri import Prefix
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.session import Session
 from cni.node_facts import NodeFacts
 from router.config.settings import AgentSettings

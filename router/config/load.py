@@ -12,9 +12,10 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from bgp.nlri import BITS, Prefix
-from bgp.peer import PeerError, PeerSettings, Receive, SpeakerConfig
+from bgp.peer import PeerError, PeerSettings, Receive
 from bgp.peer_rules import MAX_RESTART_TIME_S
 from bgp.secret import Secret
+from bgp.speaker_config import SpeakerConfig
 from router.config import words
 from router.config.advertisements import Announced, read_announced
 from router.config.document import ConfigError, Section, read_document

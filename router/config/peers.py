@@ -13,7 +13,8 @@ from ipaddress import IPv6Address
 from typing import Any, Final
 
 from bgp.bfd.settings import MAX_INTERVAL_MS, MAX_MULTIPLIER, MIN_INTERVAL_MS, BfdProfile
-from bgp.peer import PeerError, PeerId, PeerSettings
+from bgp.peer import PeerError, PeerSettings
+from bgp.peer_id import PeerId
 from bgp.peer_rules import MAX_OWN_ASNS
 from bgp.secret import Secret, SecretError
 from router.config import words

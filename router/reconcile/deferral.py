@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 
 
 class Awaited(NamedTuple):

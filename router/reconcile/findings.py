@@ -8,7 +8,8 @@ from typing import Final
 
 from bgp.ends import EXTENDED_NEXT_HOP
 from bgp.nlri import IPV4, Prefix
-from bgp.peer import PeerId, PeerSettings
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from bgp.policy import AS_LOOP
 from bgp.rib import Rib
 from bgp.session import Session, State

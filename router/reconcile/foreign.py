@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from bgp.nlri import BITS, Prefix
 from bgp.path import Attributes
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.policy import AS_LOOP
 from bgp.rib import Rejection
 from router.model.link import Address

@@ -15,7 +15,8 @@ from bgp.bfd.report import SessionReport
 from bgp.bfd.session import Spec, Verdict
 from bgp.bfd.state import State
 from bgp.ends import interface_of
-from bgp.peer import PeerId, PeerSettings
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from router.model.link import Address, Link, Links
 
 

@@ -33,7 +33,7 @@ import yaml
 from bgp.event import Change, Opened, Updated
 from bgp.nlri import Prefix
 from bgp.path import Attributes
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from cni.histogram import Histogram
 from cni.server.meter import BOUNDS_S
 from containerlab.measure.check import Check, all_ok, at_most, exactly, render_json, render_table

@@ -14,9 +14,11 @@ import pytest
 
 from bgp.ending import Ending
 from bgp.nlri import Prefix
-from bgp.peer import PeerId, PeerSettings, SpeakerConfig
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from bgp.secret import Secret
 from bgp.speaker.render import render
+from bgp.speaker_config import SpeakerConfig
 
 GOLDEN = Path(__file__).with_name("bgp_config")
 RELAY = ("/bin/sh", "-e", "/run/podroute/speaker/relay.py", "/run/podroute/speaker/api.sock")

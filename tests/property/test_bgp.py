@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from bgp.event import Change, EndOfRib, Updated
 from bgp.nlri import Prefix, PrefixError
 from bgp.path import DEFAULT_LOCAL_PREFERENCE, Attributes, Origin
-from bgp.peer import PeerId, PeerSettings
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from bgp.policy import AcceptRule, ImportPolicy
 from bgp.rib import Rib
 from bgp.speaker.events import EventError, parse

@@ -14,7 +14,7 @@ from bgp.decision import RELAXED, Selection
 from bgp.event import Change, Series, Updated
 from bgp.nlri import Prefix
 from bgp.path import Attributes, Standing
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.policy import ImportPolicy
 from bgp.rib import Rib
 from tests.support.rib_model import BASE

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bgp.event import Change, EndOfRib, Updated
 from bgp.nlri import Prefix
 from bgp.path import Attributes, Path
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.rib import Rib
 from tests.support.rib_model import BASE, PREFIXES, Chance, Model
 

@@ -13,8 +13,9 @@ from ipaddress import IPv6Address, ip_interface
 
 from bgp.event import Event, SpeakerStarted
 from bgp.nlri import Prefix
-from bgp.peer import PeerId, SpeakerConfig
+from bgp.peer_id import PeerId
 from bgp.secret import Secret
+from bgp.speaker_config import SpeakerConfig
 from cni.node_facts import NodeFacts
 from router.agent.circumstances import Circumstances
 from router.agent.cleared_file import ClearedMemory, NoClearedMemory

@@ -18,7 +18,7 @@ from bgp.event import (
 )
 from bgp.nlri import Prefix
 from bgp.path import Attributes
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 
 
 def establishing(

@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 from bgp.event import Change, Direction, EndOfRib, Notified, Opened, Sent, Updated
 from bgp.nlri import Prefix
 from bgp.path import Attributes
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from router.agent import drain_requests
 from router.agent.control import Control
 from router.agent.page.answers import Answers

@@ -11,7 +11,8 @@ from bgp.filter import Action, Filter, Match, Term
 from bgp.filter import Change as Set
 from bgp.nlri import Prefix
 from bgp.path import Attributes, Origin
-from bgp.peer import PeerId, PeerSettings
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from bgp.policy import ImportPolicy
 
 GONE = (65535, 0)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from bgp.event import Change, SpeakerStarted, Updated
 from bgp.nlri import Prefix
 from bgp.path import Attributes
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from router.agent.circumstances import Circumstances
 from router.agent.core import RouteAgent
 from router.agent.shells import Shells

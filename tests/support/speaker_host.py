@@ -25,12 +25,14 @@ from bgp.event import PeerEvent, SpeakerExited, SpeakerStarted, Updated
 from bgp.filter import Change as FilterChange
 from bgp.filter import Filter, Term
 from bgp.nlri import Prefix
-from bgp.peer import PeerId, PeerSettings, Receive, SpeakerConfig
+from bgp.peer import PeerSettings, Receive
+from bgp.peer_id import PeerId
 from bgp.policy import AcceptRule, ImportPolicy
 from bgp.rib import Rib
 from bgp.secret import Secret
 from bgp.session import Session
 from bgp.speaker.process import Speaker, SpeakerProcessSettings
+from bgp.speaker_config import SpeakerConfig
 from tests.support.netns import Namespace, inner_pid
 from tests.support.wait import wait_until
 

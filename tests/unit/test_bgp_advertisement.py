@@ -12,8 +12,10 @@ from bgp.announcing import exports
 from bgp.export import Export
 from bgp.filter import Action, Change, Filter, Match, Term
 from bgp.nlri import Prefix
-from bgp.peer import PeerId, PeerSettings, SpeakerConfig
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from bgp.policy import AcceptRule
+from bgp.speaker_config import SpeakerConfig
 
 POD = Prefix.parse("10.244.1.0/24")
 HOST = Prefix.parse("10.255.1.1/32")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bgp.event import Connected, Updated
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.speaker.events import parse
 
 

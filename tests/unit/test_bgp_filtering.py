@@ -16,9 +16,11 @@ from bgp.filter import Change as Set
 from bgp.filtering import importing
 from bgp.nlri import Prefix
 from bgp.path import Attributes
-from bgp.peer import PeerId, PeerSettings, SpeakerConfig
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from bgp.policy import ImportPolicy
 from bgp.rib import Rib
+from bgp.speaker_config import SpeakerConfig
 
 A, B = PeerId("a"), PeerId("b")
 POD, OWN = Prefix.parse("10.244.2.0/24"), Prefix.parse("10.244.1.0/24")

@@ -7,9 +7,11 @@ from ipaddress import IPv4Address, ip_address
 import pytest
 
 from bgp.ending import Ending, is_shutdown_text
-from bgp.peer import PeerId, PeerSettings, SpeakerConfig
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from bgp.speaker import commands
 from bgp.speaker.partings import Partings
+from bgp.speaker_config import SpeakerConfig
 
 TOR, OTHER = ip_address("10.0.1.2"), ip_address("10.0.2.2")
 

@@ -10,7 +10,8 @@ from bgp.adjribin import Counts
 from bgp.event import Change, EndOfRib, Updated
 from bgp.nlri import Prefix
 from bgp.path import GRACEFUL_SHUTDOWN, Attributes, Origin
-from bgp.peer import PeerId, PeerSettings
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from bgp.policy import AcceptRule, ImportPolicy
 from bgp.rib import Rib
 

@@ -23,7 +23,7 @@ from bgp.event import (
 )
 from bgp.nlri import Prefix
 from bgp.notification import name_notification
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.session import (
     TRANSITIONS,
     Input,

@@ -11,7 +11,7 @@ from bgp.event import Sent
 from bgp.export import PLAIN, Export
 from bgp.nlri import Prefix
 from bgp.path import Attributes
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.speaker import commands
 from bgp.speaker.adjribout import AdjRibOut
 

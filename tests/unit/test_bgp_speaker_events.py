@@ -26,7 +26,7 @@ from bgp.event import (
 )
 from bgp.nlri import Prefix
 from bgp.path import Attributes, Origin
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.speaker.events import EventError, parse
 
 V4, V6 = PeerId("tor1-v4"), PeerId("tor1-v6")

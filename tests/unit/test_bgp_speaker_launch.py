@@ -10,9 +10,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from bgp.nlri import Prefix
-from bgp.peer import PeerError, PeerId, SpeakerConfig
+from bgp.peer import PeerError
+from bgp.peer_id import PeerId
 from bgp.speaker.launch import Installation, LaunchError, SpeakerProcessSettings, write
 from bgp.speaker.render import render
+from bgp.speaker_config import SpeakerConfig
 
 PEER = PeerId("tor1")
 TOR, NODE = ip_address("10.0.1.2"), ip_address("10.0.1.3")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from bgp.nlri import Prefix
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.secret import Secret
 from bgp.speaker.output import Answer, RateLimit, classify, redact
 from bgp.speaker.sockets import local_address, unacknowledged_bytes

@@ -10,9 +10,11 @@ from bgp.ends import EXTENDED_NEXT_HOP, Ends, name_of
 from bgp.event import Connected, Direction, Opened, SessionDown, SpeakerStarted
 from bgp.export import PLAIN
 from bgp.nlri import Prefix
-from bgp.peer import PeerId, PeerSettings, SpeakerConfig
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from bgp.secret import Secret
 from bgp.speaker.roster import Roster
+from bgp.speaker_config import SpeakerConfig
 
 TOR1, TOR2 = ip_address("10.0.1.2"), ip_address("10.0.2.2")
 

@@ -11,7 +11,7 @@ import pytest
 
 from bgp.event import Change, EndOfRib, Refused, SessionDown, Updated
 from bgp.nlri import Prefix
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.speaker.launcher import frame, known
 from bgp.speaker.launcher.inbox import MARKER, Inbox
 from bgp.speaker.reader import Reader

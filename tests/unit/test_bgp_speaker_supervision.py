@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from bgp.nlri import Prefix
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.speaker.supervision import Backoff, Heartbeat, Reload
 
 PEER = PeerId("tor1")

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from bgp.nlri import Prefix, PrefixError
-from bgp.peer import PeerError, PeerId, PeerSettings, SpeakerConfig
+from bgp.peer import PeerError, PeerSettings
+from bgp.peer_id import PeerId
 from bgp.secret import Secret, SecretError
+from bgp.speaker_config import SpeakerConfig
 
 ROUTER_ID = IPv4Address("10.255.1.1")
 

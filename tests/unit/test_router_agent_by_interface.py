@@ -11,7 +11,7 @@ from bgp.ends import EXTENDED_NEXT_HOP
 from bgp.event import Change, EndOfRib, Opened, SessionDown, SpeakerStarted, Updated
 from bgp.nlri import Prefix
 from bgp.path import Attributes
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from router.agent import view
 from router.kernel.monitor import Noticed
 from router.model.fib import Form

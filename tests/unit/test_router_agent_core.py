@@ -6,7 +6,7 @@ import pytest
 
 from bgp.event import Sent, SpeakerExited, SpeakerStarted
 from bgp.nlri import Prefix
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from router.agent import view
 from router.agent.why import Pods, Subject, why
 from router.cli import tables

@@ -9,7 +9,7 @@ import pytest
 
 from bgp.event import Sent
 from bgp.nlri import Prefix
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from router.agent import drain_requests, view
 from router.agent.control import Control
 from router.agent.drain_file import DrainFile

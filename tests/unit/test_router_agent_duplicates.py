@@ -9,7 +9,7 @@ import pytest
 
 from bgp.event import Sent
 from bgp.nlri import Prefix
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from router.agent import view
 from router.agent.cleared_file import ClearedFile
 from router.model.node import Claim, Claims

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bgp.event import Connected, Direction, Notified, SessionDown, SpeakerExited
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from router.agent.history import KEPT_PER_PEER, Turn
 from tests.support.agent import CONFIG, Bench
 from tests.support.bgp_events import down, establishing, update

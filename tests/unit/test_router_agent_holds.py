@@ -8,7 +8,7 @@ import pytest
 
 from bgp.ending import Ending
 from bgp.event import Direction, Notified, Opened, SessionDown, SpeakerStarted
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from router.agent import view
 from router.agent.holds import Holds
 from tests.support.agent import CONFIG, Bench, settings_of

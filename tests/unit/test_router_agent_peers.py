@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from tests.support.agent import CONFIG, Bench
 from tests.support.bgp_events import down, update
 

@@ -9,7 +9,7 @@ import pytest
 from bgp.event import Change, Updated
 from bgp.nlri import Prefix
 from bgp.path import Attributes
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from router.agent.why import Pods, Subject, why
 from router.cli.why import render
 from router.kernel.monitor import Noticed

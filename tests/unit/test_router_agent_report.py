@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bgp.event import Connected, SessionDown
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from containerlab.fakeapi.structural import admit, refuse
 from router.agent.report import LOOK_S, Looking, node_report, waiting_report
 from router.config.crd_status import bgp_node_status

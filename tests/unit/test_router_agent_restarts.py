@@ -6,7 +6,7 @@ import pytest
 
 from bgp.event import Change, Direction, Event, Notified, SpeakerExited, SpeakerStarted, Updated
 from bgp.path import GRACEFUL_SHUTDOWN
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from tests.support.agent import Bench
 from tests.support.bgp_events import down, end_of_rib, establishing, update
 

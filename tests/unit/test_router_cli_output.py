@@ -15,7 +15,7 @@ import yaml
 from bgp.event import Change, Updated
 from bgp.nlri import Prefix
 from bgp.path import Attributes
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from router.agent import view
 from router.agent.api import LocalApi
 from router.cli import tables

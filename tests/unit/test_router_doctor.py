@@ -10,7 +10,7 @@ import pytest
 
 from bgp.event import Connected, Direction, Notified, SessionDown, Updated
 from bgp.nlri import Prefix
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.session_words import NO_OPEN
 from router.agent.facts import facts
 from router.cli.doctor import render

@@ -9,7 +9,7 @@ import pytest
 
 from bgp.event import Sent, SpeakerExited, Updated
 from bgp.nlri import Prefix
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from router.agent.facts import facts
 from router.kernel.monitor import Intrusion, Noticed
 from router.reconcile.diagnosis import Finding, Seen, diagnose

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bgp.event import EndOfRib
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from cni.histogram import Histogram
 from router.agent import view
 from router.agent.control import Control

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgp.nlri import Prefix
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from router.model.node import Claim, Claims
 from router.reconcile.duplicates import (
     HOLD_S,

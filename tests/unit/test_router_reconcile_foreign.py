@@ -8,7 +8,7 @@ import pytest
 
 from bgp.nlri import Prefix
 from bgp.path import Attributes
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.policy import AS_LOOP
 from bgp.rib import Rejection
 from router.reconcile.foreign import around, foreign

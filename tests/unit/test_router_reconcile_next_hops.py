@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bgp.peer import PeerId, PeerSettings
+from bgp.peer import PeerSettings
+from bgp.peer_id import PeerId
 from router.model.link import Link, Links
 from router.reconcile.announce import NextHops, next_hops
 

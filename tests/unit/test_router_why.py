@@ -8,7 +8,7 @@ import pytest
 
 from bgp.event import Sent
 from bgp.nlri import Prefix
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from router.agent.why import Outcome, Pods, Subject, why
 from router.cli.main import main
 from router.cli.why import STATUS, render

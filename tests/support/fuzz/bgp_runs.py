@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from bgp.event import Change, EndOfRib, Event, Refused, Updated
 from bgp.nlri import BITS, Prefix
 from bgp.path import Attributes
-from bgp.peer import PeerId
+from bgp.peer_id import PeerId
 from bgp.speaker.events import EventError, parse
 from bgp.speaker.reader import Reader
 from bgp.speaker.stream import Splitter
