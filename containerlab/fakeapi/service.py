@@ -12,7 +12,7 @@ from typing import Any
 
 from containerlab.fakeapi.patches import apply_patch
 from containerlab.fakeapi.request import Asked
-from containerlab.fakeapi.resources import BUILT_IN, ApiError, Resource, bad_request
+from containerlab.fakeapi.resources import BUILT_IN, ApiError, Resource, bad_request, invalid
 from containerlab.fakeapi.selector import Match, field_match, label_match
 from containerlab.fakeapi.store import Change, Object, Store, shown
 from containerlab.fakeapi.structural import admit, check_definition, refuse
@@ -73,7 +73,9 @@ class Service:
             kind = asked.resource.kind
             return 200, self._write(
                 asked,
-                lambda found: _admitted(asked, apply_patch(content_type, found, body, kind)),
+                lambda found: _admitted(
+                    asked, apply_patch(content_type, found, body, kind), invalid
+                ),
             )
         if asked.verb == "delete" and asked.name:
             conditions = (body or {}).get("preconditions") or {}
@@ -226,12 +228,18 @@ def _event(kind: str, found: Object) -> Object:
     return {"type": kind, "object": found}
 
 
-def _admitted(asked: Asked, given: Object) -> Object:
-    """Return what a custom resource is stored as. Raises ApiError."""
+def _admitted(
+    asked: Asked, given: Object, refusal: Callable[[str], ApiError] = bad_request
+) -> Object:
+    """Return what a custom resource is stored as. Raises ApiError.
+
+    `refusal` is of unknown fields, where the client wants to be told of them.
+    """
     schema = asked.resource.schema
     if schema is None:
         return given
-    kept = admit(schema, given, strict=asked.query.get("fieldValidation") == "Strict")
+    strict = asked.query.get("fieldValidation") == "Strict"
+    kept = admit(schema, given, strict=strict, refusal=refusal)
     refuse(schema, kept, asked.resource.kind)
     return kept
 

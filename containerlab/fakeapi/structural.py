@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -84,14 +84,20 @@ def _faults_of_list_schema(schema: Schema, path: str) -> Iterator[str]:
             yield f"{path}.items.properties[{key}].default: Required value: is a list map key"
 
 
-def admit(schema: Schema, found: dict[str, Any], *, strict: bool) -> dict[str, Any]:
-    """Return the object as stored: pruned, with defaults. Raises 400 for strict ones."""
+def admit(
+    schema: Schema,
+    found: dict[str, Any],
+    *,
+    strict: bool,
+    refusal: Callable[[str], ApiError] = bad_request,
+) -> dict[str, Any]:
+    """Return the object as stored: pruned, with defaults. Raises `refusal` for strict ones."""
     dropped: list[str] = []
     kept: dict[str, Any] = _pruned(schema, copy.deepcopy(found), "", dropped)
     kept["metadata"] = found.get("metadata")
     if strict and dropped:
         fields = ", ".join(f'unknown field "{field}"' for field in dropped)
-        raise bad_request(f"strict decoding error: {fields}")
+        raise refusal(f"strict decoding error: {fields}")
     return kept
 
 

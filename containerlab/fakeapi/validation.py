@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from containerlab.fakeapi.resources import Resource, invalid
+
+_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 def check(resource: Resource, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
     """Raise 422 for an object the API server would not store."""
     if resource.kind == "Node":
         _node(before, after)
+    metadata = after["metadata"]
+    prefix = metadata.get("generateName", "")
+    for field, name in (
+        ("name", metadata["name"]),
+        # One dash at the end is as good as a letter there.
+        ("generateName", f"{prefix[:-1]}a" if prefix.endswith("-") else prefix),
+    ):
+        if name and not _SUBDOMAIN.fullmatch(name):
+            raise invalid(f"metadata.{field}: Invalid value: {name}: not an RFC 1123 subdomain")
     if resource.kind == "Event" and not after["metadata"].get("namespace"):
         raise invalid("events need a namespace")
 

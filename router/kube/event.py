@@ -88,7 +88,7 @@ class EventWriter:
         call = Call(
             method="POST",
             path=f"/apis/events.k8s.io/v1/namespaces/{_NAMESPACE}/events",
-            body=_event(note, node, self.wall()),
+            body=event(note, node, self.wall()),
         )
         backoff = Backoff(self.pace)
         for _ in range(_ATTEMPTS):
@@ -103,11 +103,13 @@ class EventWriter:
         _log.info("event not delivered", extra={"event": note.reason, "reason": reason})
 
 
-def _event(note: Note, node: NodeView, at: str) -> dict[str, Any]:
+def event(note: Note, node: NodeView, at: str) -> dict[str, Any]:
+    """Return the Event that says it of the Node at an RFC 3339 time."""
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{node.name}.", "namespace": _NAMESPACE},
+        # A dot at the end, as in kubelet's own names, is refused of a prefix.
+        "metadata": {"generateName": f"{node.name}-", "namespace": _NAMESPACE},
         "eventTime": at,
         "type": "Warning" if note.warning else "Normal",
         "reason": note.reason,

@@ -21,11 +21,9 @@ from router.kube.access import Access
 from router.kube.cluster import Cluster
 from router.kube.view import ClusterSettings
 from router.reconcile.node_status import TAINT_KEY
-from tests.support.contract_api import ContractApi
+from tests.support.contract_api import KUBECONFIG, ContractApi
 from tests.support.kube_agent import NAMESPACE, PACE, Start
 from tests.support.rights import right_for, rights
-
-KUBECONFIG = "PODROUTE_TEST_KUBECONFIG"
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from router.kube.client import JSON, Call, Client
 from router.kube.convert import WatchEvent, parse_watch_line
 from router.kube.errors import RefusedError
 
+KUBECONFIG = "PODROUTE_TEST_KUBECONFIG"
+"""Names the kubeconfig of a real cluster to ask in place of the fake API server."""
 TIMEOUT_S = 20.0
 T = TypeVar("T")
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from bgp.secret import Secret
@@ -14,9 +17,13 @@ from router.config.document import ConfigError
 from router.config.objects import load_objects
 from router.config.peer_names import NOT_KNOWN
 from router.config.surroundings import Surroundings
+from router.kube.access import Access
+from router.kube.errors import RefusedError
+from router.kube.objects import COLLECTION
 from router.model.config_object import ADVERTISEMENT, NETWORK, PEER, ConfigObject
 from router.model.node import NodeView
 from tests.support.cel import holds
+from tests.support.contract_api import KUBECONFIG, ContractApi
 
 SCHEMAS = {
     crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
@@ -107,9 +114,28 @@ def reads(kind: str, spec: dict[str, Any]) -> str:
     return ""
 
 
+@functools.cache
+def _real() -> ContractApi | None:
+    given = os.environ.get(KUBECONFIG)
+    if not given:
+        return None
+    return ContractApi(Access(kubeconfig=Path(given), user_agent="podroute-schemas"), "")
+
+
 def takes(kind: str, spec: dict[str, Any]) -> str:
-    """Return what an API server with our CRD has against it, "" if nothing."""
-    given = {"metadata": {"name": kind.lower()}, "spec": spec}
+    """Return what an API server with our CRD has against it, "" if nothing.
+
+    With PODROUTE_TEST_KUBECONFIG that cluster is asked, where our CRDs must be: by dry runs.
+    """
+    given: dict[str, Any] = {"metadata": {"name": kind.lower()}, "spec": spec}
+    if (real := _real()) is not None:
+        given |= {"apiVersion": "podroute.dev/v1alpha1", "kind": kind}
+        query = {"dryRun": "All", "fieldValidation": "Strict"}
+        try:
+            real.ask("POST", f"{COLLECTION}/{kind.lower()}s", given, query=query)
+        except RefusedError as error:
+            return error.message
+        return ""
     try:
         kept = admit(SCHEMAS[kind], given, strict=True)
         refuse(SCHEMAS[kind], kept, kind)

@@ -2,8 +2,8 @@
 
 What the reader takes no schema may refuse; numbers, truth values and words of a list must be judged
 the same by both. Of texts (addresses, communities) the schema may take more: the reader has the
-last word, on the node. CEL rules are run by tests/support/cel.py, which knows what they use; no
-API server has compiled them here.
+last word, on the node. CEL rules are run by tests/support/cel.py, which knows what they use; with
+`PODROUTE_TEST_KUBECONFIG` a real API server that has our CRDs judges instead, by dry runs.
 """
 
 from __future__ import annotations
