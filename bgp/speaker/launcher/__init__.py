@@ -13,7 +13,7 @@ are replaced in memory:
 And in every mode (`refusal`, ADR 0100): the command `neighbor ADDRESS notify CODE SUBCODE [HEX]`
 ends a session with that NOTIFICATION, and an OPEN that names our own AS is refused where `peer-as
 auto` would take any. `listening` says how passive peers are waited for,
-`dialling` how soon others are dialled again.
+`dialling` how soon others are dialled again, `clock` what the timers count by.
 
 Nothing here waits for the agent. What its socket does not take stays in memory up to a bound; then
 UPDATEs are left in the peers' sockets, so that TCP slows them down, while KEEPALIVEs go on. When

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 
+from bgp.speaker.launcher.clock import keep_time
 from bgp.speaker.launcher.dialling import dial_soon
 from bgp.speaker.launcher.known import why_not
 from bgp.speaker.launcher.listening import listen_with_care
@@ -20,6 +21,7 @@ def main() -> None:
     if not problem:
         if mode != "stock":
             take_over(path)
+        keep_time()
         refuse_sessions()
         listen_with_care()
         dial_soon()

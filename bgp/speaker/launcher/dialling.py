@@ -26,7 +26,7 @@ def dial_soon() -> None:
 
 
 def bound_pauses() -> None:
-    """Make no pause longer than the description says."""
+    """Make no pause longer than the description says; pauses count as `clock` says."""
     from exabgp.reactor.peer import Peer
 
     stock = Peer._close
@@ -36,7 +36,7 @@ def bound_pauses() -> None:
         word, _, seconds = str(self.neighbor["description"]).partition("-")
         if word == "retry" and seconds.isdigit():
             delay = self._delay
-            delay._time = min(delay._time, time.time() + int(seconds))
+            delay._time = min(delay._time, time.monotonic() + int(seconds))
             delay._next = min(delay._next, int(seconds))
 
     Peer._close = _close

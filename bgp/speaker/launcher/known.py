@@ -24,6 +24,12 @@ SIGNATURES = {
     "exabgp.reactor.peer:Peer._close": "(self, message='', error='')",
     "exabgp.reactor.peer:Peer.__init__": "(self, neighbor, reactor)",
     "exabgp.reactor.delay:Delay.increase": "(self)",
+    "exabgp.reactor.delay:Delay.backoff": "(self)",
+    "exabgp.bgp.timer:ReceiveTimer.__init__": (
+        "(self, session, holdtime, code, subcode, message='')"
+    ),
+    "exabgp.bgp.timer:SendTimer.__init__": "(self, session, holdtime)",
+    "exabgp.bgp.timer:SendTimer.need_ka": "(self)",
     "exabgp.bgp.message.open.capability.negotiated:Negotiated.validate": "(self, neighbor)",
     "exabgp.reactor.listener:Listener._new_socket": "(self, ip)",
     "exabgp.reactor.listener:Listener._listen": (
