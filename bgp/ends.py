@@ -35,6 +35,16 @@ def interface_of(address: IPAddress) -> str | None:
     return address.scope_id if isinstance(address, IPv6Address) else None
 
 
+def beside(address: IPAddress, peer: IPAddress) -> IPAddress:
+    """Give an address as a peer means it: a link-local one stands on the link toward the peer.
+
+    That is its zone then: every link may have the same addresses.
+    """
+    if isinstance(address, IPv6Address) and address.is_link_local and address.scope_id is None:
+        return IPv6Address(f"{address}%{without_zone(peer)}")
+    return address
+
+
 def without_zone(address: IPAddress) -> IPAddress:
     """Give the same address without its zone."""
     return IPv6Address(int(address)) if interface_of(address) else address

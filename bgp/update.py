@@ -28,6 +28,7 @@ from bgp.alike import (
 from bgp.attribute import DamagedError, decode, read_each
 from bgp.attribute_field import has_routes, split
 from bgp.attribute_kinds import AS_SEQUENCE, MP_REACH_NLRI, MULTIPROTOCOL
+from bgp.ends import beside
 from bgp.event import Change, Series
 from bgp.multiprotocol import prefixes, reached, unreached
 from bgp.nlri import IPV4, IPAddress, Prefix
@@ -56,6 +57,8 @@ class Negotiated(NamedTuple):
     via: IPAddress | None = None
     """The next hop of all routes whatever the message says: a peer by interface (RFC 8950 lets it
     send its link-local address alone, twice, or beside a global or unspecified one)."""
+    peer: IPAddress | None = None
+    """A peer by address: its link-local next hops are beside it."""
 
 
 class Update(NamedTuple):
@@ -140,6 +143,7 @@ class UpdateReader:
         self._attributes.clear()
         self._damages.clear()
         self._templates.clear()
+        self._addresses.clear()
         self._pattern = None
 
     def _beside_as_path(self, block: bytes) -> Attributes | None:
@@ -255,6 +259,8 @@ class UpdateReader:
             address = IPv4Address(packed) if len(packed) == _IPV4_SIZE else IPv6Address(packed)
             if address.is_unspecified or address.is_multicast or address.is_loopback:
                 raise DamagedError(f"next hop {address}")
+            if self._negotiated is not None and self._negotiated.peer is not None:
+                address = beside(address, self._negotiated.peer)
             _put(self._addresses, packed, address)
         return address
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address, ip_address
 from typing import Any
 
-from bgp.ends import told_name
+from bgp.ends import beside, told_name
 from bgp.errors import BgpError
 from bgp.event import (
     Alive,
@@ -223,7 +223,7 @@ def _announced(update: Json, peer_address: str, via: IPAddress | None) -> dict[P
             hops.sort(key=lambda hop: _suits(hop[0], peer_address))
         for next_hop, entries in hops:
             # The best suited half comes last and wins.
-            shared = _attributes(attributes, next_hop if via is None else via)
+            shared = _attributes(attributes, via or beside(next_hop, ip_address(peer_address)))
             for entry in entries:
                 announced[Prefix.parse_masked(entry["nlri"])] = shared
     return announced

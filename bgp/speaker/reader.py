@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from bgp.ends import name_of, remote_named
+from bgp.ends import address_of, name_of, remote_named
 from bgp.event import Change, Connected, EndOfRib, Event, Refused, Series, SessionDown, Updated
 from bgp.nlri import IPAddress
 from bgp.peer_id import PeerId
@@ -37,6 +37,7 @@ class _Session:
             asn_size=4 if frame.flags & FOUR_OCTET_ASNS else 2,
             internal=bool(frame.flags & INTERNAL),
             via=via,
+            peer=address_of(remote_named(frame.address)) if via is None else None,
         )
         self.refused = False
 

@@ -26,6 +26,7 @@ from router.reconcile.form import Want
 from router.reconcile.operation import (
     Operation,
     WriteGroup,
+    WriteHop,
     WriteRoutes,
     record,
     routes_in,
@@ -78,6 +79,10 @@ class Forwarding:
         self.fib = Fib()
         self.refused: dict[Prefix, str] = {}
         """Prefixes the kernel did not take, and why."""
+        self._refused_hops: dict[Hop, str] = {}
+        """Next hops the kernel did not take, and why: without them until the next look at it."""
+        self._warned: set[Hop] = set()
+        self._resolve_again = False
         self._untidy = False
         """Something was written since unused objects were looked for last."""
         self.repairs = 0
@@ -91,6 +96,7 @@ class Forwarding:
         if links.has_lost(self._links):
             self._observed = False
         self._links = links
+        self._refused_hops = {}
         self._resolver = learned.Resolver(links)
         self._sources = learned.preferred_sources(self._node_addresses, links)
         sources = set(self._sources.values())
@@ -108,6 +114,8 @@ class Forwarding:
         lost = noticed.lost
         if noticed.fib or self.fib.is_on(lost, self.form) or not lost.isdisjoint(self._sourced):
             self._observed = False
+            if self._refused_hops:
+                self._refused_hops, self._resolve_again = {}, True
 
     def reconfigure(self, node_addresses: tuple[Address, ...]) -> None:
         """Take new preferred sources; the next observation of links applies them."""
@@ -142,12 +150,21 @@ class Forwarding:
         the kernel's answer is unknown; the next call observes again.
         """
         try:
-            return self._reconcile(own, keep_found=keep_found)
+            done = self._reconcile(own, keep_found=keep_found)
+            if self._resolve_again:
+                done += self._reconcile(own, keep_found=keep_found, is_repairing=False)
+            return done
         except KernelError:
             self._observed = False
             raise
 
-    def _reconcile(self, own: frozenset[Prefix], *, keep_found: bool) -> list[Operation]:
+    def _reconcile(
+        self, own: frozenset[Prefix], *, keep_found: bool, is_repairing: bool = True
+    ) -> list[Operation]:
+        if self._resolve_again:
+            self._resolve_again = False
+            self._resolver = learned.Resolver(self._links, self._refused_hops)
+            self._refresh(self._rib.prefixes())
         self._refresh(self._rib.take_changed())
         repairing = False
         looked = not self._observed
@@ -157,7 +174,7 @@ class Forwarding:
             if self._found is None:
                 self._found = set(self.fib.routes)
             else:
-                repairing = True
+                repairing = is_repairing
             for prefixes in (self._wanted, self.fib.routes, before.routes):
                 self._mark(prefixes)
         found = self._found or set()
@@ -208,7 +225,11 @@ class Forwarding:
                 if isinstance(operation, WriteRoutes):
                     for prefix in operation.prefixes:
                         self.refused.pop(prefix, None)
-        for refusal in refusals:
+        hops = [(r.operation.hop, r) for r in refusals if isinstance(r.operation, WriteHop)]
+        for hop, refusal in hops:
+            self._note_refused_hop(hop, refusal)
+        # What was to use such a hop was refused for it, and is decided again without it.
+        for refusal in () if hops else refusals:
             self._note_refusal(refusal)
         shown = [operation.describe() for operation in done[:_LOGGED_OPERATIONS]]
         if done:
@@ -216,6 +237,14 @@ class Forwarding:
             fields = {"operations": len(done), "routes": routes_in(done), "first": shown}
             _log.info("forwarding changed", extra=fields)
         return done
+
+    def _note_refused_hop(self, hop: Hop, refusal: Refusal) -> None:
+        reason = refusal.detail or errno.errorcode.get(refusal.errno, str(refusal.errno))
+        self._refused_hops[hop] = reason
+        self._resolve_again, self._observed = True, False
+        if hop not in self._warned:
+            self._warned.add(hop)
+            _log.warning("kernel refused a next hop", extra={"hop": str(hop), "reason": reason})
 
     def _note_refusal(self, refusal: Refusal) -> None:
         operation = refusal.operation

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
+from typing import Final
 
 from bgp.ends import interface_of
-from bgp.nlri import Prefix
+from bgp.nlri import IPV4, Prefix
 
 Address = IPv4Address | IPv6Address
 InterfaceAddress = IPv4Interface | IPv6Interface
+
+_POINT_TO_POINT: Final = 31
+"""Networks of this length have no broadcast address (RFC 3021)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,15 @@ class Link:
     def usable(self) -> bool:
         """Whether the kernel keeps nexthop objects on this link."""
         return self.up and self.carrier
+
+    def broadcasts_to(self, address: Address) -> bool:
+        """Whether it is the broadcast address of a network here, which is nobody's."""
+        return any(
+            own.version == IPV4
+            and own.network.prefixlen < _POINT_TO_POINT
+            and address == own.network.broadcast_address
+            for own in self.addresses
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +77,20 @@ class Links:
         return next((link for link in self.all if link.name == name), None)
 
     def toward(self, address: Address) -> Link | None:
-        """Return the link that leads to an address next to us: that of its zone, or `on_link`."""
+        """Return the link that leads to an address next to us: that of its zone, or `on_link`.
+
+        A zone is a link's name, or the address of the peer that stands there (`bgp.ends.beside`).
+        """
         zone = interface_of(address)
-        return self.on_link(address) if zone is None else self.named(zone)
+        if zone is None:
+            return self.on_link(address)
+        link = self.named(zone)
+        if link is not None:
+            return link
+        try:
+            return self.on_link(ip_address(zone))
+        except ValueError:
+            return None
 
     def connects(self, prefix: Prefix) -> bool:
         """Whether a link is connected to all of a prefix, or has it as its address."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from bgp.ends import interface_of
 from bgp.nlri import Prefix
 from router.model.fib import Hop
 from router.model.link import Address, Links
 from router.reconcile.form import Want
+
+_NONE: Final[Mapping[Hop, str]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,8 @@ def resolve(next_hop: Address, links: Links) -> Hop | str:
     one with a zone (a peer by interface) stands on that link.
     """
     link = links.toward(next_hop)
+    if links.holds(next_hop):
+        return f"next hop {next_hop} is this node's own address"
     if link is None:
         if zone := interface_of(next_hop):
             return f"there is no link {zone} toward next hop {next_hop}"
@@ -36,6 +41,8 @@ def resolve(next_hop: Address, links: Links) -> Hop | str:
         return f"link {link.name} toward next hop {next_hop} is down"
     if not link.carrier:
         return f"link {link.name} toward next hop {next_hop} has no carrier"
+    if link.broadcasts_to(next_hop):
+        return f"next hop {next_hop} is the broadcast address of link {link.name}"
     return Hop(next_hop.version, int(next_hop), link.index)
 
 
@@ -54,16 +61,20 @@ def hops_to(address: Address, links: Links) -> Callable[[Hop], bool]:
 class Resolver:
     """`resolve` with its answers kept, for one observation of the links."""
 
-    def __init__(self, links: Links) -> None:
-        """Start without answers."""
+    def __init__(self, links: Links, refused: Mapping[Hop, str] = _NONE) -> None:
+        """Start without answers; `refused` are hops that the kernel does not take, and why."""
         self._links = links
+        self._refused = refused
         self._answers: dict[Address, Hop | str] = {}
 
     def __call__(self, next_hop: Address) -> Hop | str:
         """Return the hop or the reason."""
         answer = self._answers.get(next_hop)
         if answer is None:
-            answer = self._answers[next_hop] = resolve(next_hop, self._links)
+            answer = resolve(next_hop, self._links)
+            if isinstance(answer, Hop) and answer in self._refused:
+                answer = f"the kernel refuses next hop {next_hop}: {self._refused[answer]}"
+            self._answers[next_hop] = answer
         return answer
 
 

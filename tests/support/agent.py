@@ -6,9 +6,7 @@ tested with them, elsewhere.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping
-from copy import deepcopy
 from ipaddress import IPv6Address, ip_interface
 
 from bgp.event import Event, SpeakerStarted
@@ -25,15 +23,13 @@ from router.agent.shells import Shells
 from router.config.load import load_settings
 from router.config.settings import AgentSettings
 from router.config.surroundings import Surroundings
-from router.kernel.errors import KernelError
-from router.kernel.fib import Refusal
 from router.kernel.monitor import Noticed
 from router.model.fib import Fib, Form
 from router.model.link import Address, Link, Links
 from router.model.unnumbered import Discovered, Port, Routers
 from router.reconcile.learned import Metrics
-from router.reconcile.operation import Operation, WriteRoutes, each, record
 from tests.support.bgp_events import establishing
+from tests.support.fib_model import FibModel
 from tests.support.rejection_model import RejectionModel
 
 CONFIG = """
@@ -56,6 +52,7 @@ class ModelKernel:
     def __init__(self) -> None:
         self.fib = Fib()
         self.foreign: set[Prefix] = set()
+        self.bad_gateways: set[str] = set()
         self.broken = False
         self.applied: list[str] = []
         self.noticed = Noticed(links=False, fib=False)
@@ -95,28 +92,6 @@ class ModelKernel:
         }
         fib.groups = {g: members for g, members in groups.items() if members}
         fib.routes = {p: r for p, r in fib.routes.items() if not r.group or r.group in fib.groups}
-
-
-class FibModel:
-    def __init__(self, kernel: ModelKernel) -> None:
-        self._kernel = kernel
-
-    def observe(self) -> Fib:
-        if self._kernel.broken:
-            raise KernelError(errno.ENOBUFS, "list routes")
-        return deepcopy(self._kernel.fib)
-
-    def apply(self, plan: list[Operation]) -> list[Refusal]:
-        if self._kernel.broken:
-            raise KernelError(errno.ENOBUFS, "write the FIB")
-        refused = []
-        for operation in each(plan):
-            if isinstance(operation, WriteRoutes) and operation.prefixes[0] in self._kernel.foreign:
-                refused.append(Refusal(operation=operation, errno=errno.EEXIST, detail=""))
-                continue
-            record(self._kernel.fib, operation)
-            self._kernel.applied.append(operation.describe())
-        return refused
 
 
 class LinkModel:

@@ -11,6 +11,7 @@ import pytest
 
 from bgp.event import Change, EndOfRib, Refused, SessionDown, Updated
 from bgp.nlri import Prefix
+from bgp.path import Attributes
 from bgp.peer_id import PeerId
 from bgp.speaker.launcher import frame, known
 from bgp.speaker.launcher.inbox import MARKER, Inbox
@@ -18,9 +19,11 @@ from bgp.speaker.reader import Reader
 from bgp.speaker.stream import Frame, Splitter
 from tests.support.bgp_wire import (
     END_OF_RIB,
+    IGP,
     KEEPALIVE,
     UPDATE,
     announcement,
+    as_path,
     attribute,
     body,
     message,
@@ -102,6 +105,23 @@ def test_frames_of_two_tors_with_one_link_local_address() -> None:
         assert str(attributes.next_hop) == f"fe80::1%eth{number}"
     (item,) = split(framed(GOOD, peer="fe80::1 fe80::c"))
     assert [event.peer for event in reader.read(item, peers, via)] == ["fe80::1 fe80::c"]  # type: ignore[union-attr]
+
+
+def test_a_link_local_next_hop_belongs_to_the_link_of_its_peer() -> None:
+    """Every link has fe80::/64: without a zone it was taken to be on the first."""
+    value = (
+        b"\0\2\1\x10"
+        + IPv6Address("fe80::9").packed
+        + b"\0\x40"
+        + bytes.fromhex("fd00024400020000")
+    )
+    raw = body(b"", attribute(0x80, 14, value) + IGP + as_path(65101))
+    packed = frame.pack("10.0.1.2", message(UPDATE, raw), families={4, 6}, four_octet_asns=True)
+    (updated,) = Reader().read(split(packed)[0], PEERS)
+    assert isinstance(updated, Updated)
+    attributes = updated.changes[0].attributes
+    assert isinstance(attributes, Attributes)
+    assert str(attributes.next_hop) == "fe80::9%10.0.1.2"
 
 
 def test_damage_is_logged_once_for_each_frame(caplog: pytest.LogCaptureFixture) -> None:

@@ -42,6 +42,28 @@ def test_what_others_delete_is_repaired_and_counted(bench: Bench) -> None:
     assert bench.agent.forwarding.repairs == 1
 
 
+def test_a_next_hop_that_the_kernel_refuses_holds_nothing_else_back(bench: Bench) -> None:
+    """The group was left as it was, with legs that nobody wanted any more."""
+    other = "10.244.3.0/24"
+    bench.kernel.fib.nexthops.clear()
+    bench.kernel.fib.groups.clear()
+    bench.kernel.fib.routes.clear()
+    bench.kernel.bad_gateways = {"10.0.2.2"}
+    bench.kernel.noticed = Noticed(links=False, fib=True)
+    bench.step(update("tor1", other), update("tor2", other))
+    assert bench.routes() == {POD: {"10.0.1.2"}, other: {"10.0.1.2"}}
+    bench.step(update("tor1", withdrawn=[POD]))
+    assert bench.routes() == {other: {"10.0.1.2"}}
+    assert bench.agent.forwarding.why_not(Prefix.parse(POD)).endswith("next hop 10.0.2.2: bad")
+    before = len(bench.kernel.applied)
+    bench.step(after_s=1)
+    assert len(bench.kernel.applied) == before
+
+    bench.kernel.bad_gateways = set()
+    bench.step(after_s=30)
+    assert bench.routes() == {POD: {"10.0.2.2"}, other: BOTH}
+
+
 @pytest.mark.parametrize("index", [1, 2])
 def test_a_link_that_was_down_between_two_looks_is_repaired(bench: Bench, index: int) -> None:
     """That of a next hop, and that of the preferred source: both took routes with them."""
