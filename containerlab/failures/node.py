@@ -48,8 +48,9 @@ def _duplicate_cidr(scene: Scene) -> Outcome:
     return Outcome(
         lost=outcome.lost,
         sent=outcome.sent,
-        note="the ToRs send part of the flows to the wrong node as long as it lasts: which of two"
-        " nodes may announce is not decided yet",
+        note="the ToRs send part of the flows to the wrong node as long as it lasts: without an API"
+        " no agent knows whose they are; in a cluster the younger node is silent (ADR 0171;"
+        " `./dev bench kubernetes` counts the packets)",
         faults=tuple(wrong),
     )
 
