@@ -170,6 +170,11 @@ class Rib:
             ]
         )
 
+    def accepted_of(self, peer: PeerId) -> Iterator[tuple[Prefix, Attributes]]:
+        """Give the accepted paths of one peer as they came; lazily, none is copied."""
+        for table in self._tables.get(peer, {}).values():
+            yield from table.accepted.items()
+
     def rejections(self, prefix: Prefix) -> tuple[Rejection, ...]:
         """Give the refused paths to the prefix with the reasons, sorted by peer."""
         return tuple(

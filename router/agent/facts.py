@@ -119,9 +119,8 @@ def _turns(agent: RouteAgent, peer: PeerSettings, session: Session) -> Iterator[
 def _forwards(agent: RouteAgent, peer: PeerSettings) -> bool:
     """Tell whether paths of the peer lead to itself, as far as a look at some of them tells."""
     return any(
-        path.peer == peer.name and path.attributes.next_hop == peer.address
-        for prefix in islice(agent.rib.prefixes(), _LOOKED_AT)
-        for path in agent.rib.paths(prefix)
+        attributes.next_hop == peer.address
+        for _, attributes in islice(agent.rib.accepted_of(peer.name), _LOOKED_AT)
     )
 
 

@@ -235,3 +235,12 @@ def test_hundred_thousand_paths_in_about_a_second() -> None:
 
     assert len(best) == 100_000
     assert took_s < 3.0, "about 0.7 s on a quiet core; the bound allows for a busy machine"
+
+
+def test_of_one_peer_its_own_accepted_paths_are_given() -> None:
+    table = rib()
+    announce(table, A, via(1))
+    announce(table, B, via(2), POD, OTHER)
+
+    assert list(table.accepted_of(B)) == [(POD, via(2))]
+    assert list(table.accepted_of(C)) == []
