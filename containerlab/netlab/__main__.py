@@ -30,7 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="./dev lab", description="Run a fabric without Docker.")
+    parser = argparse.ArgumentParser(
+        prog="./dev lab",
+        description="Run a fabric without Docker.",
+        epilog="./dev lab start NAME: podroute and a pod on every node of a fabric that is up.",
+    )
     commands = parser.add_subparsers(required=True, metavar="up|start|down|exec|list")
     for name, text, command in (
         ("up", "bring a lab up and leave it running", _up),

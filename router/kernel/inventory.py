@@ -15,6 +15,8 @@ from typing import Any, Final
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from router.model.place import MAIN_TABLE
+
 Object = Mapping[str, Any]
 MAX_OBJECTS: Final = 20_000
 """Of one kind: pyroute2 takes a second for so many, and nobody reads more."""
@@ -37,7 +39,9 @@ def readers(protocols: Iterable[int]) -> Mapping[str, Callable[[], list[Object]]
         found |= {
             f"rules-ipv{version}": partial(_dump, "get_rules", family=family),
             f"neighbors-ipv{version}": partial(_dump, "get_neighbours", family=family),
-            f"routes-ipv{version}-main": partial(_dump, "get_routes", family=family, table=254),
+            f"routes-ipv{version}-main": partial(
+                _dump, "get_routes", family=family, table=MAIN_TABLE
+            ),
         }
         for protocol in protocols:
             name = f"routes-ipv{version}-proto-{protocol}"

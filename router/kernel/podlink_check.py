@@ -23,6 +23,7 @@ from cni.attachment.plan import (
 from router.kernel import podlink_listing as listing
 from router.kernel.channel import Channel
 from router.kernel.errors import KernelError
+from router.model.place import MAIN_TABLE
 
 
 def missing_of(plan: PodLinkPlan, host: Channel, pod: Channel, index: int) -> tuple[str, ...]:
@@ -120,7 +121,7 @@ def _default_gateways(channel: Channel, index: int) -> set[Address]:
         for _, payload in channel.dump(listing.list_table_routes(version), "list routes"):
             oif, length, _, gateway = listing.parse_route(payload)
             table = listing.parse_table(payload)
-            is_looked_up = table == listing.RT_TABLE_MAIN or table in ruled
+            is_looked_up = table == MAIN_TABLE or table in ruled
             if oif == index and length == 0 and gateway is not None and is_looked_up:
                 gateways.add(gateway)
     return gateways

@@ -26,6 +26,7 @@ from router.kernel.message import (
 )
 from router.kernel.podlink_wire import CONDEMNED_GROUP_BASE, CONDEMNED_GROUPS
 from router.kernel.protocols import POD_LINK_GROUP, RouteProtocol
+from router.model.place import MAIN_TABLE
 
 RTM_NEWLINK: Final = 16
 _RTM_GETLINK: Final = 18
@@ -60,7 +61,6 @@ _RTA_DST: Final = 1
 _RTA_OIF: Final = 4
 _RTA_GATEWAY: Final = 5
 _RTA_PREFSRC: Final = 7
-RT_TABLE_MAIN: Final = 254
 _RTPROT_STATIC: Final = 4
 _RTN_LOCAL: Final = 2
 _RTM_F_FIB_MATCH: Final = 0x2000
@@ -122,7 +122,7 @@ def is_host_route(payload: bytes, index: int) -> bool:
     oif, _, destination, _ = parse_route(payload)
     return (
         protocol == RouteProtocol.POD
-        and table == RT_TABLE_MAIN
+        and table == MAIN_TABLE
         and oif == index
         and destination is not None
         and length == destination.max_prefixlen
@@ -155,7 +155,7 @@ def list_pod_routes(version: int, index: int = 0) -> bytes:
     return message(
         _RTM_GETROUTE,
         NLM_F_DUMP,
-        _RTMSG.pack(_FAMILY[version], 0, 0, 0, RT_TABLE_MAIN, RouteProtocol.POD, 0, 0, 0),
+        _RTMSG.pack(_FAMILY[version], 0, 0, 0, MAIN_TABLE, RouteProtocol.POD, 0, 0, 0),
         *((u32(_RTA_OIF, index),) if index else ()),
     )
 

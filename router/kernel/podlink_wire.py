@@ -37,6 +37,7 @@ from router.kernel.message import (
 )
 from router.kernel.podlink_rule_wire import add_rule
 from router.kernel.protocols import POD_LINK_GROUP, RouteProtocol
+from router.model.place import MAIN_TABLE
 
 RTM_NEWLINK: Final = 16
 RTM_DELLINK: Final = 17
@@ -85,7 +86,6 @@ _RTA_OIF: Final = 4
 _RTA_GATEWAY: Final = 5
 _RTA_PREFSRC: Final = 7
 _RTA_TABLE: Final = 15
-_RT_TABLE_MAIN: Final = 254
 _RT_TABLE_LOCAL: Final = 255
 _MULTICAST: Final = b"\xff" + bytes(15)
 """ff00::, with a length of 8 (RFC 4291 section 2.7)."""
@@ -232,7 +232,7 @@ def _add_default_route(gateway: Address, index: int, table: int | None) -> bytes
     return (
         layout.pack(
             *(layout.size + len(rest), _RTM_NEWROUTE, _CREATE, 0, 0),
-            *(_FAMILY[version], 0, 0, 0, _RT_TABLE_MAIN if table is None else _RT_TABLE_COMPAT),
+            *(_FAMILY[version], 0, 0, 0, MAIN_TABLE if table is None else _RT_TABLE_COMPAT),
             *(_RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, flags),
             *(4 + len(packed), _RTA_GATEWAY, packed),
             *(8, _RTA_OIF, index),
@@ -264,7 +264,7 @@ def _host_route(
     return (
         layout.pack(
             *(layout.size + len(rest), _RTM_NEWROUTE, flags, 0, 0),
-            *(_FAMILY[version], _HOST_LENGTH[version], 0, 0, _RT_TABLE_MAIN, RouteProtocol.POD),
+            *(_FAMILY[version], _HOST_LENGTH[version], 0, 0, MAIN_TABLE, RouteProtocol.POD),
             *(scope, _RTN_UNICAST, 0),
             *(4 + len(packed), _RTA_DST, packed),
             *(8, _RTA_OIF, index),

@@ -28,6 +28,7 @@ from router.kernel.message import (
 from router.kernel.protocols import OWN_CIDR_METRIC, RouteProtocol
 from router.kernel.runs import Run, put_column, repeated
 from router.model.fib import Hop, Hops, Route
+from router.model.place import MAIN_TABLE
 
 RTM_NEWROUTE: Final = 24
 RTM_DELROUTE: Final = 25
@@ -44,7 +45,6 @@ _RTA_VIA: Final = 18
 _RTA_ENCAP: Final = 22
 _RTA_NH_ID: Final = 30
 _RTNH_F_ONLINK: Final = 4
-_RT_TABLE_MAIN: Final = 254
 _RTN_UNICAST: Final = 1
 _RTN_UNREACHABLE: Final = 7
 _RTM_F_CLONED: Final = 0x200
@@ -108,7 +108,7 @@ def _leg(family: int, hop: Hop) -> bytes:
 
 
 def write(
-    prefixes: Sequence[Prefix], behind: bytes, *, replace: bool, table: int = _RT_TABLE_MAIN
+    prefixes: Sequence[Prefix], behind: bytes, *, replace: bool, table: int = MAIN_TABLE
 ) -> Run:
     """Return the messages that install learned routes of one family with that `tail`.
 
@@ -119,7 +119,7 @@ def write(
     return _run(prefixes, RTM_NEWROUTE, flags, (table, _LEARNED, 0, _RTN_UNICAST, 0), behind)
 
 
-def delete(prefixes: Sequence[Prefix], metric: int, table: int = _RT_TABLE_MAIN) -> Run:
+def delete(prefixes: Sequence[Prefix], metric: int, table: int = MAIN_TABLE) -> Run:
     """Return the messages that delete the learned routes of one family with that metric.
 
     The protocol is part of the kernel's match, so a foreign route is never hit.
@@ -168,7 +168,7 @@ def delete_unreachable(prefix: Prefix) -> bytes:
 
 def _unreachable(kind: int, flags: int, prefix: Prefix, scope: int) -> bytes:
     family, network, length = prefix
-    fields = (_RT_TABLE_MAIN, RouteProtocol.OWN_CIDR, scope, _RTN_UNREACHABLE, 0)
+    fields = (MAIN_TABLE, RouteProtocol.OWN_CIDR, scope, _RTN_UNREACHABLE, 0)
     return message(
         kind,
         flags,
@@ -178,7 +178,7 @@ def _unreachable(kind: int, flags: int, prefix: Prefix, scope: int) -> bytes:
     )
 
 
-def dump(family: int, protocol: int, table: int = _RT_TABLE_MAIN) -> bytes:
+def dump(family: int, protocol: int, table: int = MAIN_TABLE) -> bytes:
     """Return the request for one family's routes of one protocol in one table; 0 is every table.
 
     The kernel filters only on a socket with NETLINK_GET_STRICT_CHK (every Channel).
